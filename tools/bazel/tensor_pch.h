@@ -1,0 +1,3 @@
+// What tensor sources share. Not torch/torch.h: modules, optimizers and data loaders of our own
+// need tensors and operators only.
+#include <ATen/ATen.h>
