@@ -1,0 +1,33 @@
+/// \file
+/// Orders of points and rays: what a sequence model reads first.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "geometry/types.h"
+
+namespace manyform {
+
+/// 30-bit Morton codes of floor((x/2 + 1/2) * 1023) clamped, x in the lowest bit.
+std::vector<uint32_t> MortonCodes(const PointsFRef& points);
+/// Indices by ascending code, equal codes by index.
+std::vector<int32_t> MortonOrder(const PointsFRef& points);
+
+/// Indices by azimuth atan2(dy, dx), then by polar angle acos(dz), both of the normalised direction in single
+/// precision; equal ones by index.
+std::vector<int32_t> RayOrder(const PointsFRef& directions);
+
+/// The point farthest from the centroid, by single-precision arithmetic; the first of equals. \pre
+/// points.rows() > 0
+int64_t FarthestFromCentroid(const PointsFRef& points);
+/// Farthest point order: FarthestFromCentroid, then always the point farthest from those before it, the first
+/// of equals; min(k, N) distinct indices (Eldar et al. 1997; exact, with blocks of points skipped whose
+/// distances cannot change).
+std::vector<int32_t> FarthestPointOrder(const PointsFRef& points, int64_t k);
+
+/// Nearest point to each of the first k nodes (row-major) of a ceil(k^(1/3))^3 lattice over [-1,1]^3; points
+/// can repeat. \pre points.rows() > 0, all finite
+std::vector<int32_t> LatticePick(const PointsFRef& points, int64_t k);
+
+}  // namespace manyform
