@@ -34,12 +34,15 @@ class MappedFile {
 /// \error as MappedFile::Open.
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 
-/// Replaces `path` with `bytes`, or leaves it as it was. Missing parent folders are made.
-/// \error ResourceExhausted when the disk is full, otherwise as errno says; the temporary file is removed.
+/// Replaces `path` with `bytes`, or leaves it as it was. Missing parent folders are made. Nothing is synced:
+/// a killed process leaves the old or the new file, a power cut may lose the new one.
+/// \error ResourceExhausted (how many bytes were wanted) when the disk is full, otherwise as errno says; the
+/// temporary file is removed.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
 
-/// The same in pieces, for files too large to hold: Append any number of times, then Commit. Without a
-/// Commit nothing remains.
+/// The same in pieces, for files too large to hold: Append any number of times (each is one write), then
+/// Commit. Without a Commit nothing remains. The temporary file is `.<name>.tmp.<pid>.<n>` in the same
+/// folder.
 class AtomicFileWriter {
  public:
   static absl::StatusOr<AtomicFileWriter> Create(const std::string& path);
@@ -58,17 +61,23 @@ class AtomicFileWriter {
   uint64_t written_ = 0;
 };
 
+/// Removes what killed runs left in a folder: temporary files of AtomicFileWriter whose process is no longer
+/// alive on this host. Not for folders that several hosts write to at once. A missing folder is fine.
+absl::Status RemoveStaleTemporaries(const std::string& folder);
+
 /// `mkdir -p`. \error as errno says, with the path.
 absl::Status MakeDirectories(const std::string& path);
 bool FileExists(const std::string& path);
 /// Free bytes for an unprivileged user on the file system of `path` or of its nearest existing parent.
 absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path);
 /// Paths that match a pattern of `*`, `?` and `[...]` per component below `root`, `root` prefixed as typed,
-/// sorted bytewise. Links are followed. `**` is not supported and refused.
+/// sorted bytewise. Links are followed; as in a shell, a leading dot is matched only by a dot. A missing
+/// folder has no matches. \error InvalidArgument for `**`; an unreadable folder as errno says.
 absl::StatusOr<std::vector<std::string>> Glob(const std::string& root, const std::string& pattern);
 /// Names (not paths) in a folder, sorted bytewise, without "." and "..".
 absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path);
-/// Joins with exactly one '/'; an empty part adds nothing.
+/// Joins with one '/', `a` kept as typed: none is added after an `a` that ends in one, leading ones of `b`
+/// are dropped. An empty part adds nothing.
 std::string JoinPath(std::string_view a, std::string_view b);
 
 }  // namespace manyform

@@ -1,5 +1,6 @@
 /// \file
-/// log.jsonl: one flat JSON object a line, appended and flushed whole, so that a killed run leaves whole lines.
+/// log.jsonl: one flat JSON object a line, appended and flushed whole, so that a killed run leaves whole
+/// lines.
 #pragma once
 
 #include <string>
@@ -17,7 +18,8 @@ using JsonRow = std::vector<std::pair<std::string, JsonValue>>;
 
 /// Non-finite numbers become the strings "nan", "inf", "-inf".
 absl::Status AppendJsonLine(const std::string& path, const JsonRow& row);
-/// Whole lines only: a torn last line is dropped. \error with path and line number for anything else malformed.
+/// Whole lines only: a torn last line is dropped. \error with path and line number for anything else
+/// malformed.
 absl::StatusOr<std::vector<JsonRow>> ReadJsonLines(const std::string& path);
 
 }  // namespace manyform

@@ -18,7 +18,8 @@ void LogLine(std::string_view line);
 /// Copies every later line to `path` (appended). \error if it cannot be opened.
 absl::Status SetLogFile(const std::string& path);
 
-/// Progress with rate and time left: a bar on a terminal, else a line every few seconds. Thread-safe.
+/// Progress with rate and time left: a bar on a terminal, else a line every few seconds and one at the end.
+/// The log file always gets the lines. Thread-safe.
 class Progress {
  public:
   /// `unit` is plural: "shapes", "steps".
@@ -32,13 +33,15 @@ class Progress {
   void SetNote(std::string note);
 
  private:
+  std::string Text(double seconds) const;
   void Draw(bool last);
   const std::string what_, unit_;
   const int64_t total_;
+  const bool terminal_;
   std::mutex mutex_;
   int64_t done_ = 0, skipped_ = 0;
   std::string note_;
-  std::chrono::steady_clock::time_point start_, drawn_;
+  std::chrono::steady_clock::time_point start_, drawn_, lined_;
 };
 
 /// "3.4 s", "12 min 05 s", "2 h 10 min".
