@@ -1,0 +1,49 @@
+/// \file
+/// Who answers a query: one shape, seen through one of seven representations.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "data/manifest.h"
+#include "geometry/types.h"
+
+namespace manyform {
+
+/// (N,3) in somebody else's memory.
+using PointsFMap = Eigen::Map<const PointsF>;
+
+enum class Backend { kMesh, kPointcloud, kPointcloudMeshray, kPointcloudNoray, kVoxel, kUdfgrid };
+
+/// \error InvalidArgument with the known names.
+absl::StatusOr<Backend> ParseBackend(std::string_view name);
+std::string_view BackendName(Backend backend);
+
+struct BackendOptions {
+  Backend backend = Backend::kMesh;
+  int voxel_grid = 64;
+  int voxel_dilate = 1;
+  int voxel_max_steps = 0;  ///< 0: three times the grid
+};
+
+/// The pools of a shape and a backend's answers to them. Spans point into the shape's memory where they can,
+/// else into `storage`.
+struct Pools {
+  PointsFMap xyz{nullptr, 0, 3};       ///< (P,3)
+  std::span<const float> distance;     ///< (P)
+  std::span<const int32_t> fps_order;  ///< empty if the shape has none
+  bool ray_available = false;
+  PointsFMap ray_o{nullptr, 0, 3}, ray_d{nullptr, 0, 3},
+      ray_n{nullptr, 0, 3};               ///< (R,3); ray_n is zero where nobody answers
+  std::span<const float> ray_hit, ray_t;  ///< (R)
+  std::shared_ptr<const void> storage;
+};
+
+/// \error NotFound / DataLoss naming the file and array. Mesh distances never reach a point-cloud backend of
+/// a cache that has pt_dist_pc_pool.
+absl::StatusOr<Pools> AnswerPools(std::shared_ptr<const ShapeFile> shape, const BackendOptions& options);
+
+}  // namespace manyform

@@ -1,0 +1,59 @@
+/// \file
+/// The index of a cache or view, <root>/manifest.binpb, and shapes opened through it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "data/npz.h"
+#include "proto/manifest.pb.h"
+
+namespace manyform {
+
+inline constexpr std::string_view kManifestName = "manifest.binpb";
+
+/// Sorted bytewise by split, class, id. \error DataLoss for a file that is no manifest or whose layouts are
+/// inconsistent; NotFound.
+absl::StatusOr<CacheManifest> ReadManifest(const std::string& cache_root);
+/// Sorts, then writes deterministically and atomically.
+absl::Status WriteManifest(const std::string& cache_root, CacheManifest manifest);
+/// Makes entries for all <root>/<split>/<class>/<id>.npz by opening each file: for caches made elsewhere.
+/// Checksums are left out unless `checksums`. Folders that start with '_' or '.' are not splits.
+absl::StatusOr<CacheManifest> IndexCache(const std::string& cache_root, int num_threads, bool checksums);
+/// ReadManifest, or IndexCache (with a log line that says so) where there is none.
+absl::StatusOr<CacheManifest> OpenManifest(const std::string& cache_root, int num_threads = 0);
+/// Gives `entry` the layout `arrays`, reusing an equal one of `manifest`.
+void SetLayout(CacheManifest* manifest, ShapeEntry* entry, const ArrayLayout& arrays);
+/// The layout of an open file.
+ArrayLayout LayoutOf(const NpzReader& npz);
+/// SHA-256 over keys, sizes and checksums of one split's entries, for protocol signatures.
+std::string SplitFingerprint(const CacheManifest& manifest, std::string_view split);
+
+/// <root>/<split>/<class>/<id>.npz exactly as typed: what seeds hash.
+std::string ShapePath(std::string_view cache_root, const ShapeEntry& entry);
+/// "class/id".
+std::string ShapeKey(const ShapeEntry& entry);
+
+/// One opened shape: arrays by name. Stored arrays are mapped, compressed ones inflated when asked for and
+/// kept. Thread-safe.
+class ShapeFile {
+ public:
+  /// \error as MappedFile::Open; DataLoss if the file's size is not the entry's, or an array leaves the file.
+  static absl::StatusOr<std::shared_ptr<const ShapeFile>> Open(const std::string& path,
+                                                               const ShapeEntry& entry,
+                                                               const CacheManifest& manifest);
+  /// Without a manifest.
+  static absl::StatusOr<std::shared_ptr<const ShapeFile>> Open(const std::string& path);
+  virtual ~ShapeFile() = default;
+  virtual bool Has(std::string_view name) const = 0;
+  /// \error NotFound naming file and array.
+  virtual absl::StatusOr<Array> Get(std::string_view name) const = 0;
+  virtual const std::string& path() const = 0;
+};
+
+}  // namespace manyform
