@@ -1,0 +1,43 @@
+/// \file
+/// A run's state in one .safetensors file: weights, auxiliary heads, optimizer, random streams, counters.
+///
+/// Tensors: `model.<name>`, `aux_heads.<name>`, `optimizer.{exp_avg,exp_avg_sq,step}.<name>`, `rng.<stream>`.
+/// Metadata `manyform`: CheckpointHeader as JSON.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/named_tensors.h"
+#include "model/query_transformer.h"
+#include "proto/train.pb.h"
+
+namespace manyform {
+
+struct Checkpoint {
+  CheckpointHeader header;
+  NamedTensors model, aux_heads, rng;
+  NamedTensors exp_avg, exp_avg_sq, step;
+};
+
+absl::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint);
+/// Foreign safetensors without our header are refused with a message that says what is missing.
+/// \error as ReadSafeTensors; InvalidArgument if the header and the tensors disagree.
+absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path);
+
+/// What measuring needs of a checkpoint.
+struct LoadedModel {
+  QueryTransformer model;  ///< gradients off
+  CheckpointHeader header;
+  std::string hash;  ///< SHA-256 of the model.* tensors' names, shapes and bytes
+};
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path);
+
+/// Threads LibTorch uses, 0: all cores; returns how many.
+int SetTensorThreads(int num_threads);
+/// (B,T,15) and (B,T) tensors over a batch's memory, types widened to i64. The features are not copied.
+at::Tensor FeatureTensor(const float* feat, int64_t batch, int64_t length);
+at::Tensor TypeTensor(const uint8_t* type, int64_t batch, int64_t length);
+
+}  // namespace manyform

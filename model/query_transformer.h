@@ -1,0 +1,69 @@
+/// \file
+/// The causal query/answer transformer: features and types in, embeddings and hidden states out.
+///
+/// feat 15 -> Linear -> GELU -> Linear, + type embedding + position embedding; pre-norm encoder layers
+/// without a final norm; pred_head maps a hidden state to the next token's predicted embedding. Parameter
+/// names and order are those of the published PyTorch module (`pos_emb` first).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "model/named_tensors.h"
+
+namespace manyform {
+
+struct TransformerConfig {
+  int64_t d_model = 384, layers = 8, heads = 6;
+  int64_t n_types = 5;  ///< 5 legacy, 9 with query/answer tokens
+  int64_t max_len = 0;
+};
+
+/// (B,T,d) each: embedded input, hidden state, pred_head of it. z_hat is undefined if not asked for.
+struct Hidden {
+  at::Tensor z, h, z_hat;
+};
+
+struct ForwardOptions {
+  bool causal = true;
+  bool need_z_hat = true;
+  /// (B,T) bool, optional: tokens whose features and whose type are seen as they are in z, while the layers
+  /// see zero features (masked-embedding objective). Undefined: none.
+  at::Tensor masked;
+};
+
+class QueryTransformer {
+ public:
+  /// Fresh weights, as the published module initialises them in distribution; `seed` decides them.
+  /// \error InvalidArgument if heads does not divide d_model, or a size is not positive.
+  static absl::StatusOr<QueryTransformer> Create(const TransformerConfig& config, uint64_t seed);
+  /// \error InvalidArgument naming the first tensor that is missing, surplus or of another shape.
+  static absl::StatusOr<QueryTransformer> FromTensors(const TransformerConfig& config,
+                                                      const NamedTensors& tensors);
+
+  const TransformerConfig& config() const { return config_; }
+  /// Leaves that require gradients; they share storage with the module.
+  const NamedTensors& parameters() const { return parameters_; }
+  void SetRequiresGrad(bool value);
+
+  /// feat (B,T,15) f32, type_id (B,T) i64. \pre T <= max_len, types < n_types
+  at::Tensor Embed(const at::Tensor& feat, const at::Tensor& type_id) const;
+  Hidden Forward(const at::Tensor& feat, const at::Tensor& type_id, const ForwardOptions& options = {}) const;
+
+  /// Linear resize (align_corners = false) of the position embedding.
+  void ResizePositions(int64_t max_len);
+
+ private:
+  struct Layer;
+  TransformerConfig config_;
+  NamedTensors parameters_;
+  at::Tensor Parameter(const char* name) const;
+  at::Tensor RunLayer(const Layer& layer, const at::Tensor& x, bool causal) const;
+  at::Tensor pos_emb_, type_emb_, mlp0_w_, mlp0_b_, mlp2_w_, mlp2_b_, head_w_, head_b_;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace manyform
