@@ -31,7 +31,8 @@ void Dilate(std::vector<uint8_t>* occupancy, int g, int rounds);
 /// everywhere when none is (Maurer et al. 2003, Felzenszwalb & Huttenlocher 2012: one pass an axis,
 /// integers).
 std::vector<int32_t> SquaredDistanceTransform(std::span<const uint8_t> occupancy, int g);
-/// World units, 0 at occupied cells, 1 everywhere when none is occupied.
+/// World units, 0 at occupied cells. When none is occupied, the distance to the cell (-1,0,0), as SciPy's
+/// transform and thus the published system has it.
 std::vector<float> UnsignedDistanceGrid(std::span<const uint8_t> occupancy, int g);
 /// The same in cells, as the voxel backend keeps it (it multiplies by VoxelSize afterwards).
 std::vector<float> DistanceGridInCells(std::span<const uint8_t> occupancy, int g);

@@ -1,0 +1,114 @@
+#include "geometry/ordering.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "geometry/testing/golden.h"
+#include "geometry/testing/shapes.h"
+#include "gtest/gtest.h"
+
+namespace manyform {
+namespace {
+
+TEST(Golden, MortonCodesAndOrder) {
+  const Golden golden("c_tokens/ordering");
+  EXPECT_EQ(MortonCodes(golden.PointsOf("xyz")), golden.Words("morton"));
+  const std::vector<int32_t> order = MortonOrder(golden.PointsOf("xyz"));
+  EXPECT_EQ(std::vector<int64_t>(order.begin(), order.end()), golden.Longs("morton_stable_argsort"));
+}
+
+TEST(Golden, RayOrder) {
+  const Golden golden("c_tokens/ordering");
+  const std::vector<int32_t> order = RayOrder(golden.PointsOf("ray_d"));
+  EXPECT_EQ(std::vector<int64_t>(order.begin(), order.end()), golden.Longs("ray_order"));
+}
+
+TEST(Golden, FarthestPointOrder) {
+  const Golden golden("b_shapes/functions");
+  for (const char* name : {"uniform", "dups", "lattice"}) {
+    const PointsF points = golden.PointsOf(absl::StrCat("fps/", name, "_points"));
+    const std::vector<int32_t> expected = golden.Ints(absl::StrCat("fps/", name, "_order"));
+    EXPECT_EQ(FarthestFromCentroid(points), golden.Longs(absl::StrCat("fps/", name, "_start"))[0]);
+    EXPECT_EQ(FarthestPointOrder(points, expected.size()), expected) << name;
+  }
+  EXPECT_EQ(FarthestPointOrder(golden.PointsOf("fps/uniform_points"), 500),
+            golden.Ints("fps/uniform_order_all"));
+}
+
+std::vector<int32_t> PlainFarthest(const PointsF& points, int64_t k) {
+  std::vector<float> nearest(points.rows(), std::numeric_limits<float>::infinity());
+  std::vector<int32_t> order = {static_cast<int32_t>(FarthestFromCentroid(points))};
+  while (static_cast<int64_t>(order.size()) < std::min<int64_t>(k, points.rows())) {
+    const Eigen::RowVector3f last = points.row(order.back());
+    for (Eigen::Index i = 0; i < points.rows(); ++i) {
+      const float dx = points(i, 0) - last[0], dy = points(i, 1) - last[1], dz = points(i, 2) - last[2];
+      nearest[i] = std::min(nearest[i], (dx * dx + dy * dy) + dz * dz);
+    }
+    order.push_back(static_cast<int32_t>(std::max_element(nearest.begin(), nearest.end()) - nearest.begin()));
+  }
+  return order;
+}
+
+TEST(FarthestPointOrder, EqualsThePlainAlgorithm) {
+  NumpyRandomState random(1);
+  for (const int n : {1, 2, 31, 32, 33, 700}) {
+    const PointsF points = RandomPoints(n, 1, random);
+    EXPECT_EQ(FarthestPointOrder(points, n + 5), PlainFarthest(points, n + 5)) << n;
+  }
+  EXPECT_EQ(FarthestPointOrder(RandomDirections(4000, random), 300).size(), 300);
+  const PointsF sphere = RandomDirections(4000, random);
+  EXPECT_EQ(FarthestPointOrder(sphere, 300), PlainFarthest(sphere, 300));
+  // Coordinates beyond the Morton cube share one code; lattices tie everywhere.
+  const PointsF wide = RandomPoints(600, 50, random);
+  EXPECT_EQ(FarthestPointOrder(wide, 600), PlainFarthest(wide, 600));
+  PointsF lattice = (RandomPoints(800, 4, random).array().round() * 0.25f).matrix();
+  EXPECT_EQ(FarthestPointOrder(lattice, 800), PlainFarthest(lattice, 800));
+}
+
+TEST(FarthestPointOrder, NothingAskedNothingGiven) {
+  EXPECT_TRUE(FarthestPointOrder(PointsF(0, 3), 5).empty());
+  EXPECT_TRUE(FarthestPointOrder(PointsF::Zero(3, 3), 0).empty());
+}
+
+TEST(MortonCodes, InterleaveBits) {
+  PointsF points(5, 3);
+  points << -1, -1, -1, 1, -1, -1, -1, 1, -1, -1, -1, 1, std::nanf(""), 1e30f, -1e30f;
+  EXPECT_EQ(MortonCodes(points), (std::vector<uint32_t>{0, 0x09249249, 0x12492492, 0x24924924, 0x12492492}));
+}
+
+TEST(MortonOrder, EqualCodesKeepTheirOrder) {
+  const std::vector<int32_t> order = MortonOrder(PointsF::Constant(100, 3, 0.3f));
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(order[i], i);
+}
+
+TEST(RayOrder, GoesRoundByAzimuthThenDown) {
+  PointsF d(5, 3);
+  d << 0, 1, 0, -1, -1e-3f, 0, 1, 0, 0, 1, 0, 1, 0, 0, 0;
+  EXPECT_EQ(RayOrder(d), (std::vector<int32_t>{1, 3, 2, 4, 0}));
+}
+
+TEST(LatticePick, PicksTheNearestToEachNode) {
+  NumpyRandomState random(2);
+  const PointsF points = RandomPoints(300, 1.2, random);
+  for (const int k : {1, 2, 8, 9, 27, 30}) {
+    const auto picked = LatticePick(points, k);
+    ASSERT_TRUE(picked.ok());
+    ASSERT_EQ(picked->size(), k);
+    const int side = k == 1 ? 1 : k <= 8 ? 2 : k <= 27 ? 3 : 4;
+    for (int i = 0; i < k; ++i) {
+      Eigen::RowVector3f node;
+      node << i / (side * side), i / side % side, i % side;
+      node = node * (side > 1 ? 2.0f / (side - 1) : 0) - Eigen::RowVector3f::Ones();
+      Eigen::Index nearest;
+      (points.rowwise() - node).rowwise().squaredNorm().minCoeff(&nearest);
+      EXPECT_EQ((*picked)[i], nearest) << k << " " << i;
+    }
+  }
+  EXPECT_FALSE(LatticePick(PointsF(0, 3), 4).ok());
+  EXPECT_TRUE(LatticePick(points, 0)->empty());
+}
+
+}  // namespace
+}  // namespace manyform
