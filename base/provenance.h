@@ -10,13 +10,14 @@
 
 namespace manyform {
 
-/// The commit this program was built from; "unknown" in tests.
+/// The commit this program was built from ("+changes" if files differed); "unknown" in tests.
 std::string_view BuildCommit();
 
 /// SHA-256 of the effective config (defaults filled in) without fields marked (not_in_fingerprint): threads,
 /// output paths, and what else cannot change the product.
 std::string ConfigFingerprint(const google::protobuf::Message& config);
-/// A copy with every scalar default made explicit.
+/// Sets every unset field that declares a default, in the messages that are there too. A field without one
+/// stays unset, which may mean something.
 void FillDefaults(google::protobuf::Message* config);
 /// Notes an input (a manifest, a checkpoint) read by this process: it is listed in the provenance.
 void NoteInput(std::string_view path, std::string_view fingerprint);

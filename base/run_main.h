@@ -7,7 +7,7 @@
 /// }
 ///
 /// Arguments: `--config FILE.textproto` (repeatable, later ones win), positional `field.path=value` overrides
-/// (they win over files; repeated fields take commas, an empty value clears), `--log FILE`, `--help`.
+/// (they win over files; repeated fields take commas, an empty value clears them), `--log FILE`, `--help`.
 /// A config field carries its help, range, choices and whether it is required as options
 /// (proto/options.proto). The field marked (result_file) names where the result goes, as .binpb, .textproto
 /// or .json by its ending. Relative paths mean the folder the user typed them in, under `bazel run` too;
