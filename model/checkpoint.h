@@ -2,7 +2,8 @@
 /// A run's state in one .safetensors file: weights, auxiliary heads, optimizer, random streams, counters.
 ///
 /// Tensors: `model.<name>`, `aux_heads.<name>`, `optimizer.{exp_avg,exp_avg_sq,step}.<name>`, `rng.<stream>`.
-/// Metadata `manyform`: CheckpointHeader as JSON.
+/// Metadata `manyform`: CheckpointHeader as JSON. Optimizer state of a head is under `aux_heads.<name>`
+/// there. `optimizer.exp_avg.model.x`.
 #pragma once
 
 #include <string>
@@ -26,13 +27,19 @@ absl::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoi
 /// \error as ReadSafeTensors; InvalidArgument if the header and the tensors disagree.
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path);
 
+/// The sizes a header gives.
+TransformerConfig ConfigOf(const CheckpointHeader& header);
+
 /// What measuring needs of a checkpoint.
 struct LoadedModel {
   QueryTransformer model;  ///< gradients off
   CheckpointHeader header;
-  std::string hash;  ///< SHA-256 of the model.* tensors' names, shapes and bytes
+  std::string hash;  ///< HashTensors of the model
 };
 absl::StatusOr<LoadedModel> LoadModel(const std::string& path);
+
+/// SHA-256 of the tensors' names, types, shapes and bytes, whatever their order.
+std::string HashTensors(const NamedTensors& tensors);
 
 /// Threads LibTorch uses, 0: all cores; returns how many.
 int SetTensorThreads(int num_threads);

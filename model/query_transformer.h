@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -22,7 +24,8 @@ struct TransformerConfig {
   int64_t max_len = 0;
 };
 
-/// (B,T,d) each: embedded input, hidden state, pred_head of it. z_hat is undefined if not asked for.
+/// (B,T,d) each: embedded input, hidden state, pred_head of it. z_hat is undefined if not asked for. With
+/// ForwardOptions::rows, h and z_hat are (N,d).
 struct Hidden {
   at::Tensor z, h, z_hat;
 };
@@ -30,38 +33,51 @@ struct Hidden {
 struct ForwardOptions {
   bool causal = true;
   bool need_z_hat = true;
-  /// (B,T) bool, optional: tokens whose features and whose type are seen as they are in z, while the layers
-  /// see zero features (masked-embedding objective). Undefined: none.
-  at::Tensor masked;
+  /// (N) i64, optional: tokens b*T+t whose h and z_hat are wanted. The last layer then computes no others.
+  at::Tensor rows;
 };
+
+/// Names and shapes of a config's parameters, in the module's order.
+/// \error InvalidArgument if heads does not divide d_model, or a size is not positive or beyond what the
+/// options allow.
+absl::StatusOr<std::vector<std::pair<std::string, std::vector<int64_t>>>> ParameterShapes(
+    const TransformerConfig& config);
 
 class QueryTransformer {
  public:
-  /// Fresh weights, as the published module initialises them in distribution; `seed` decides them.
-  /// \error InvalidArgument if heads does not divide d_model, or a size is not positive.
+  /// Fresh weights, as the published module initialises them in distribution; `seed` decides them, the same
+  /// on every machine. \error as ParameterShapes.
   static absl::StatusOr<QueryTransformer> Create(const TransformerConfig& config, uint64_t seed);
-  /// \error InvalidArgument naming the first tensor that is missing, surplus or of another shape.
+  /// The weights are copied. \error InvalidArgument naming the first tensor that is missing, surplus, not f32
+  /// or of another shape.
   static absl::StatusOr<QueryTransformer> FromTensors(const TransformerConfig& config,
                                                       const NamedTensors& tensors);
 
   const TransformerConfig& config() const { return config_; }
-  /// Leaves that require gradients; they share storage with the module.
+  /// Leaves that require gradients unless SetRequiresGrad(false); they share storage with the module.
   const NamedTensors& parameters() const { return parameters_; }
   void SetRequiresGrad(bool value);
 
-  /// feat (B,T,15) f32, type_id (B,T) i64. \pre T <= max_len, types < n_types
+  /// feat (B,T,15) f32, type_id (B,T) i64. \pre T <= max_len, 0 <= types < n_types
   at::Tensor Embed(const at::Tensor& feat, const at::Tensor& type_id) const;
   Hidden Forward(const at::Tensor& feat, const at::Tensor& type_id, const ForwardOptions& options = {}) const;
 
-  /// Linear resize (align_corners = false) of the position embedding.
+  /// Linear resize (align_corners = false) of the position embedding. \pre max_len > 0
   void ResizePositions(int64_t max_len);
 
  private:
-  struct Layer;
+  struct Layer {
+    at::Tensor in_w, in_b, out_w, out_b, linear1_w, linear1_b, linear2_w, linear2_b, norm1_w, norm1_b,
+        norm2_w, norm2_b;
+  };
+  QueryTransformer() = default;
+  // Points the members below at parameters_.
+  void Bind();
+  at::Tensor Attend(const Layer& layer, const at::Tensor& x, bool causal) const;
+  at::Tensor FeedForward(const Layer& layer, const at::Tensor& x) const;
+
   TransformerConfig config_;
   NamedTensors parameters_;
-  at::Tensor Parameter(const char* name) const;
-  at::Tensor RunLayer(const Layer& layer, const at::Tensor& x, bool causal) const;
   at::Tensor pos_emb_, type_emb_, mlp0_w_, mlp0_b_, mlp2_w_, mlp2_b_, head_w_, head_b_;
   std::vector<Layer> layers_;
 };
