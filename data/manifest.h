@@ -31,6 +31,9 @@ absl::StatusOr<CacheManifest> OpenManifest(const std::string& cache_root, int nu
 void SetLayout(CacheManifest* manifest, ShapeEntry* entry, const ArrayLayout& arrays);
 /// The layout of an open file.
 ArrayLayout LayoutOf(const NpzReader& npz);
+/// OK if `path` is the file the entry describes, byte for byte (size alone where it has no checksum).
+/// \error NotFound; DataLoss.
+absl::Status VerifyShapeFile(const std::string& path, const ShapeEntry& entry);
 /// SHA-256 over keys, sizes and checksums of one split's entries, for protocol signatures.
 std::string SplitFingerprint(const CacheManifest& manifest, std::string_view split);
 

@@ -38,6 +38,8 @@ struct Array {
   /// The elements in place. \error InvalidArgument unless the dtype is T's, C order and aligned.
   template <class T>
   absl::StatusOr<std::span<const T>> View() const;
+  /// Of a kUnicode array, in C order, as UTF-8. \error InvalidArgument for other dtypes.
+  absl::StatusOr<std::vector<std::string>> Strings() const;
 };
 
 /// An array that owns its values, C order.
@@ -66,19 +68,21 @@ struct NpzMember {
 /// An open .npz. Thread-safe for const use.
 class NpzReader {
  public:
-  /// Checks the directory, not the content. \error as MappedFile::Open; DataLoss with path and member for
-  /// truncated or malformed files.
+  /// Checks the directory and the members' headers, not the content. \error as MappedFile::Open; DataLoss
+  /// with path and member for truncated or malformed files.
   static absl::StatusOr<NpzReader> Open(const std::string& path);
   static absl::StatusOr<NpzReader> FromBytes(std::string name, std::vector<uint8_t> bytes);
   const std::vector<NpzMember>& members() const { return members_; }
   bool Has(std::string_view name) const;
-  /// Maps a stored member, inflates a compressed one; checks the CRC of inflated ones, and of stored ones
-  /// when `verify`. \error NotFound, DataLoss.
+  uint64_t file_size() const { return bytes_.size(); }
+  /// Maps a stored member (copies it if its elements are not aligned), inflates a compressed one; checks the
+  /// CRC of inflated ones, and of stored ones when `verify`. \error NotFound, DataLoss.
   absl::StatusOr<Array> Read(std::string_view name, bool verify = false) const;
 
  private:
   struct Entry;
   NpzReader() = default;
+  absl::Status Index();
   std::string path_;
   std::shared_ptr<const void> owner_;
   std::span<const uint8_t> bytes_;
