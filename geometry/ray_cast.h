@@ -20,8 +20,9 @@ struct RayHit {
 /// faces.
 RayHit FirstHit(const TriangleScene& scene, const Eigen::Vector3d& origin, const Eigen::Vector3d& direction);
 
-/// Depths along the normalised direction, and normals of the faces that are hit (not turned towards the ray).
-/// A ray without a usable direction or origin (zero, not finite) is a miss.
+/// Depths (hit - origin) . direction, and normals of the faces that are hit (not turned towards the ray).
+/// \pre directions have unit length up to rounding, which enters the depth as it does in the published
+/// system. A ray without a usable direction or origin (zero, not finite) is a miss.
 RayAnswers CastRays(const TriangleScene& scene, const PointsFRef& origins, const PointsFRef& directions);
 
 }  // namespace manyform
