@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -65,16 +66,10 @@ absl::StatusOr<std::string> SettingJson(const Setting& setting) {
   return value.dump(2);
 }
 
-// The layout of json.dump(indent=2): one key a line, then the message.
-absl::StatusOr<std::string> RecordJson(const ResultRecord& record, const std::string& message_json) {
-  std::vector<std::pair<std::string, std::string>> members;
-  for (const Setting& setting : record.settings()) {
-    MF_ASSIGN_OR_RETURN(std::string value, SettingJson(setting));
-    members.emplace_back(setting.name(), std::move(value));
-  }
-  for (const Metric& metric : record.metrics())
-    members.emplace_back(metric.name(), MetricJson(metric.value()));
-  members.emplace_back(kWholeMessage, message_json);
+using Members = std::vector<std::pair<std::string, std::string>>;
+
+// The layout of json.dump(indent=2): one key a line.
+absl::StatusOr<std::string> ObjectJson(const Members& members) {
   std::set<std::string> names;
   std::vector<std::string> lines;
   for (const auto& [name, value] : members) {
@@ -84,7 +79,43 @@ absl::StatusOr<std::string> RecordJson(const ResultRecord& record, const std::st
     const std::string key = ordered_json(name).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
     lines.push_back(absl::StrCat("  ", key, ": ", absl::StrReplaceAll(value, {{"\n", "\n  "}})));
   }
-  return absl::StrCat("{\n", absl::StrJoin(lines, ",\n"), "\n}\n");
+  return absl::StrCat("{\n", absl::StrJoin(lines, ",\n"), "\n}");
+}
+
+// Members "a.b" become the object "a" with a member "b", where the first of them stands.
+absl::StatusOr<Members> NestMembers(const Members& members) {
+  Members nested;
+  std::map<std::string, Members> objects;
+  for (const auto& [name, value] : members) {
+    const size_t dot = name.find('.');
+    if (dot == std::string::npos) {
+      nested.emplace_back(name, value);
+      continue;
+    }
+    const std::string object = name.substr(0, dot);
+    if (objects[object].empty()) nested.emplace_back(object, "");
+    objects[object].emplace_back(name.substr(dot + 1), value);
+  }
+  for (auto& [name, value] : nested) {
+    const auto object = objects.find(name);
+    if (!value.empty() || object == objects.end()) continue;
+    MF_ASSIGN_OR_RETURN(value, ObjectJson(object->second));
+  }
+  return nested;
+}
+
+absl::StatusOr<std::string> RecordJson(const ResultRecord& record, const std::string& message_json) {
+  Members members;
+  for (const Setting& setting : record.settings()) {
+    MF_ASSIGN_OR_RETURN(std::string value, SettingJson(setting));
+    members.emplace_back(setting.name(), std::move(value));
+  }
+  for (const Metric& metric : record.metrics())
+    members.emplace_back(metric.name(), MetricJson(metric.value()));
+  MF_ASSIGN_OR_RETURN(members, NestMembers(members));
+  members.emplace_back(kWholeMessage, message_json);
+  MF_ASSIGN_OR_RETURN(const std::string object, ObjectJson(members));
+  return object + "\n";
 }
 
 // Python's bare NaN and Infinity, outside strings, become null: nlohmann::json knows no such numbers. Nesting

@@ -113,6 +113,33 @@ TEST(ResultWriter, RefusesTwoKeysAlike) {
   }
 }
 
+TEST(ResultWriter, DottedNamesAreMembersOfAnObject) {
+  TestRecordResult result;
+  ResultRecord& record = *result.mutable_record();
+  const auto measure = [&record](const char* name, double value) {
+    Metric& metric = *record.add_metrics();
+    metric.set_name(name);
+    metric.set_value(value);
+  };
+  measure("near.mae", 0.5);
+  measure("rmse", 2);
+  measure("near.iou@tau", NAN);
+  Setting& setting = *record.add_settings();
+  setting.set_name("near.n");
+  setting.set_json("3");
+  const auto text = FormatResult(result, ResultFormat::kJson);
+  ASSERT_TRUE(text.ok()) << text.status();
+  const auto json = nlohmann::ordered_json::parse(absl::StrReplaceAll(*text, {{"NaN", "null"}}));
+  EXPECT_EQ(json["near"], nlohmann::ordered_json::parse(R"({"n": 3, "mae": 0.5, "iou@tau": null})"));
+  EXPECT_EQ(json["rmse"], 2);
+  EXPECT_EQ(json.size(), 3);
+  TestRecordResult back;
+  ASSERT_TRUE(ParseResult(*text, ResultFormat::kJson, &back).ok());
+  EXPECT_EQ(back.SerializeAsString(), result.SerializeAsString());
+  measure("near", 1);
+  EXPECT_FALSE(FormatResult(result, ResultFormat::kJson).ok()) << "an object and a number of one name";
+}
+
 TEST(ResultWriter, UnknownEndings) {
   for (const char* path : {"result", "result.yaml", "json", "result.json.gz", ""}) {
     EXPECT_EQ(WriteResult(path, TestResult()).code(), absl::StatusCode::kInvalidArgument) << path;

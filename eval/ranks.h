@@ -1,0 +1,49 @@
+/// \file
+/// Retrieval with one right answer per query: item i of the gallery answers query i.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+
+namespace manyform {
+
+struct RankOptions {
+  /// Scores get eps * N(0,1), drawn row by row from NumPy's stream `noise_seed`; 0 draws nothing.
+  double tie_break_eps = 0;
+  uint32_t noise_seed = 0;
+  /// The best `nearest` gallery items of the first `nearest_queries` queries are listed.
+  int64_t nearest = 0, nearest_queries = 0;
+};
+
+struct Ranking {
+  /// (N) from 1: one more than the items that score higher, or equal with a smaller index.
+  std::vector<int64_t> ranks;
+  /// Best first; equal ones by index.
+  std::vector<std::vector<int64_t>> nearest;
+};
+
+/// Dot products of (N,d) f32 rows in blocks of 256 queries; memory 256 x N.
+/// \param scores called with (first query, (rows,N) scores) of each block; may be empty.
+Ranking RankTrueItems(const at::Tensor& query, const at::Tensor& gallery, const RankOptions& options,
+                      const std::function<void(int64_t, std::span<const float>)>& scores = {});
+
+/// The rank of item `item` among `scores`.
+int64_t RankOf(std::span<const float> scores, int64_t item);
+/// The `count` best items, best first, equal ones by index.
+std::vector<int64_t> BestItems(std::span<const float> scores, int64_t count);
+
+struct RetrievalScores {
+  double recall_at_1 = 0, recall_at_5 = 0, recall_at_10 = 0;
+  double mrr = 0;  ///< mean 1/rank; with one right answer this is mAP
+  double mean_rank = 0, median_rank = 0;
+};
+/// \pre not empty
+RetrievalScores Summarize(std::span<const int64_t> ranks);
+/// What a random order of n items is expected to score. \pre n > 0
+RetrievalScores ExpectedByChance(int64_t n);
+
+}  // namespace manyform
