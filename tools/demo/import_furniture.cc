@@ -146,7 +146,7 @@ class Selection {
     if (HasParentStep(path)) return absl::InvalidArgumentError("path leads out of the library");
     if (!library.zip.Contains(path)) return absl::NotFoundError("not in the library");
     if (!absl::EndsWithIgnoreCase(path, ".obj")) {
-      return absl::UnimplementedError("only .obj models are read");
+      return absl::InvalidArgumentError("only .obj models are read");
     }
     MF_ASSIGN_OR_RETURN(candidate->rotation, ParseRotation(entry.rotation));
     MF_ASSIGN_OR_RETURN(const std::string bytes, library.zip.Read(path, kMaxObjBytes));
