@@ -1,0 +1,267 @@
+#include "eval/aggregate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "eval/record.h"
+
+namespace manyform {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr char kBaselineLabel[] = "nn_copy";
+
+/// One number on its way into a cell.
+struct Measurement {
+  int stage;  ///< order of the columns
+  TableColumn column;
+  std::string label;
+  double value = 0, chance = kNaN;
+  bool baseline = false;
+  const MeasuredFile* file;
+};
+
+std::string Plain(const ResultRecord& record, const char* setting) {
+  const std::string json = SettingOf(record, setting);
+  if (json.size() >= 2 && json.front() == '"') return json.substr(1, json.size() - 2);
+  return json;
+}
+
+bool IsTrue(const ResultRecord& record, const char* setting) { return SettingOf(record, setting) == "true"; }
+
+void AddUcpr(const MeasuredFile& file, std::vector<Measurement>* out) {
+  const ResultRecord& record = file.record();
+  std::string where =
+      absl::StrCat(" ", Plain(record, "query_backend"), "→", Plain(record, "gallery_backend"));
+  if (IsTrue(record, "ablate_point_xyz")) where += " without positions";
+  if (IsTrue(record, "ablate_point_dist")) where += " without distances";
+  if (IsTrue(record, "sanity_constant_embed")) where += " constant";
+  const char* keys[][2] = {{"r@1", "R@1"}, {"r@5", "R@5"}, {"r@10", "R@10"}, {"mAP", "MRR"}};
+  for (const auto& [key, name] : keys) {
+    out->push_back({.stage = 1,
+                    .column = {.name = name + where, .percent = true},
+                    .label = record.label(),
+                    .value = MetricOr(record, key, kNaN),
+                    .chance = MetricOr(record, absl::StrCat("expected_random_", key), kNaN),
+                    .file = &file});
+  }
+}
+
+void AddCpac(const MeasuredFile& file, std::vector<Measurement>* out) {
+  const ResultRecord& record = file.record();
+  std::string where;
+  if (const std::string context = Plain(record, "context_backend"); context != "pointcloud_noray")
+    where = " from " + context;
+  if (Plain(record, "query_source") == "grid") {
+    where += " grid";
+    if (const std::string mode = Plain(record, "grid_sample_mode"); mode != "uniform") where += " " + mode;
+  }
+  struct Key {
+    const char* metric;
+    const char* name;
+    bool error;
+  };
+  constexpr Key kKeys[] = {{"mae", "MAE", true},
+                           {"rmse", "RMSE", true},
+                           {"iou@tau", "IoU", false},
+                           {"near@tau_report.mae", "MAE near", true},
+                           {"near@tau_report.iou@tau", "IoU near", false}};
+  const bool baseline_only = IsTrue(record, "baseline_only");
+  for (const Key& key : kKeys) {
+    const TableColumn column = {
+        .name = key.name + where, .lower_is_better = key.error, .percent = !key.error};
+    const auto add = [&](const std::string& label, const std::string& metric, bool baseline) {
+      const double value = MetricOr(record, metric, kNaN);
+      const bool measured = std::any_of(record.metrics().begin(), record.metrics().end(),
+                                        [&](const Metric& m) { return m.name() == metric; });
+      if (measured)
+        out->push_back({.stage = 2,
+                        .column = column,
+                        .label = label,
+                        .value = value,
+                        .baseline = baseline,
+                        .file = &file});
+    };
+    if (!baseline_only) add(record.label(), key.metric, false);
+    add(kBaselineLabel, absl::StrCat("baseline.", key.metric), true);
+  }
+}
+
+void AddFinetune(const MeasuredFile& file, std::vector<Measurement>* out) {
+  const ResultRecord& record = file.record();
+  const std::string k = SettingOf(record, "fewshot_k");
+  std::string name = k.empty() || k == "0" ? "acc full" : absl::StrCat("acc K=", k);
+  if (IsTrue(record, "freeze_backbone")) name += " linear probe";
+  const std::string train = Plain(record, "train_backend"), test = Plain(record, "eval_backend");
+  if (train != test && !train.empty() && !test.empty()) absl::StrAppend(&name, " ", train, "→", test);
+  const auto& result = std::get<FinetuneResult>(file.result);
+  out->push_back({.stage = 0,
+                  .column = {.name = name, .percent = true},
+                  .label = record.label(),
+                  .value = MetricOr(record, "test_acc", kNaN),
+                  .chance = result.classes_size() > 0 ? 1.0 / result.classes_size() : kNaN,
+                  .file = &file});
+}
+
+std::vector<Measurement> MeasurementsOf(const MeasuredFile& file) {
+  std::vector<Measurement> measurements;
+  if (file.record().stage() == "ucpr") AddUcpr(file, &measurements);
+  if (file.record().stage() == "cpac") AddCpac(file, &measurements);
+  if (file.record().stage() == "finetune") AddFinetune(file, &measurements);
+  return measurements;
+}
+
+/// Which baselines may be compared: what the copying of distances depends on. The head and the model do not
+/// matter to it, so its rows are not held to the whole signature.
+std::string BaselineProtocol(const ResultRecord& record) {
+  constexpr const char* kKeys[] = {
+      "context_backend",  "n_context",     "n_query",         "query_source",
+      "grid_sample_mode", "grid_near_tau", "grid_near_frac",  "eval_split",
+      "eval_seed",        "tau",           "report_near_tau", "disjoint_context_query",
+      "n_shapes_total",   "voxel_grid",    "voxel_dilate",    "voxel_max_steps"};
+  std::string protocol = record.split_hash();
+  for (const char* key : kKeys) absl::StrAppend(&protocol, "\n", key, "=", SettingOf(record, key));
+  return protocol;
+}
+
+std::string Differences(const ResultRecord& a, const ResultRecord& b) {
+  std::vector<std::string> differences;
+  for (const Setting& setting : a.settings()) {
+    const std::string other = SettingOf(b, setting.name());
+    if (setting.name() != "ckpt" && other != setting.json())
+      differences.push_back(
+          absl::StrCat(setting.name(), " ", setting.json(), " and ", other.empty() ? "not given" : other));
+  }
+  if (a.split_hash() != b.split_hash()) differences.push_back("the shapes of the split");
+  if (a.precision() != b.precision())
+    differences.push_back(absl::StrCat("precision ", a.precision(), " and ", b.precision()));
+  return differences.empty() ? "in settings that are not listed" : absl::StrJoin(differences, ", ");
+}
+
+/// The first pair of a column that may not be compared, as a sentence.
+std::optional<std::string> MixedProtocols(const std::vector<Measurement>& measurements,
+                                          const std::string& column) {
+  const Measurement* model = nullptr;
+  const Measurement* any = nullptr;
+  for (const Measurement& m : measurements) {
+    if (m.column.name != column) continue;
+    const Measurement* with = nullptr;
+    if (!m.baseline && model != nullptr &&
+        model->file->record().protocol_signature() != m.file->record().protocol_signature()) {
+      with = model;
+    } else if (any != nullptr && (m.baseline || any->baseline) &&
+               BaselineProtocol(any->file->record()) != BaselineProtocol(m.file->record())) {
+      with = any;
+    }
+    if (with != nullptr) {
+      return absl::StrCat("column \"", column, "\": ", with->file->path, " (", with->label, ") and ",
+                          m.file->path, " (", m.label, ") were measured under different protocols: ",
+                          Differences(with->file->record(), m.file->record()));
+    }
+    if (!m.baseline && model == nullptr) model = &m;
+    if (any == nullptr) any = &m;
+  }
+  return std::nullopt;
+}
+
+/// Same run, same checkpoint, same protocol: the same number again.
+std::string Identity(const MeasuredFile& file) {
+  const ResultRecord& record = file.record();
+  if (file.provenance().config_fingerprint().empty()) return absl::StrCat("file ", file.path);
+  return absl::StrCat(record.label(), "\n", record.protocol_signature(), "\n", record.checkpoint_hash(), "\n",
+                      file.provenance().config_fingerprint());
+}
+
+TableCell Average(const std::string& column, const std::vector<const Measurement*>& measurements) {
+  TableCell cell;
+  cell.set_column(column);
+  double sum = 0, squares = 0;
+  for (const Measurement* m : measurements) sum += m->value;
+  const double n = static_cast<double>(measurements.size()), mean = sum / n;
+  for (const Measurement* m : measurements) squares += (m->value - mean) * (m->value - mean);
+  cell.set_mean(mean);
+  if (measurements.size() > 1) cell.set_std(std::sqrt(squares / n));
+  cell.set_n(static_cast<int>(measurements.size()));
+  if (!std::isnan(measurements.front()->chance)) cell.set_chance(measurements.front()->chance);
+  return cell;
+}
+
+}  // namespace
+
+MeasuredTable Aggregate(std::span<const MeasuredFile> files) {
+  MeasuredTable table;
+  std::vector<Measurement> measurements;
+  std::map<std::string, std::string> seen;
+  std::set<std::string> baselines;
+  for (const MeasuredFile& file : files) {
+    if (const auto [first, fresh] = seen.emplace(Identity(file), file.path); !fresh) {
+      table.repeated.push_back(absl::StrCat(file.path, " repeats ", first->second, ": counted once"));
+      continue;
+    }
+    std::vector<Measurement> own = MeasurementsOf(file);
+    // No model is in a baseline: it is the same number in every file that measured it.
+    const bool has_baseline =
+        std::any_of(own.begin(), own.end(), [](const Measurement& m) { return m.baseline; });
+    const bool new_baseline = has_baseline && baselines.insert(BaselineProtocol(file.record())).second;
+    for (Measurement& m : own)
+      if (!m.baseline || new_baseline) measurements.push_back(std::move(m));
+  }
+
+  std::stable_sort(measurements.begin(), measurements.end(),
+                   [](const Measurement& a, const Measurement& b) { return a.stage < b.stage; });
+  for (const Measurement& m : measurements) {
+    const auto same = [&](const TableColumn& column) { return column.name == m.column.name; };
+    if (std::none_of(table.columns.begin(), table.columns.end(), same)) table.columns.push_back(m.column);
+  }
+
+  // Labels in the order of the files, which the sort above has left behind.
+  std::vector<std::string> labels;
+  for (const bool baseline : {false, true}) {
+    for (const MeasuredFile& file : files) {
+      for (const Measurement& m : measurements) {
+        if (m.file != &file || m.baseline != baseline) continue;
+        if (std::find(labels.begin(), labels.end(), m.label) == labels.end()) labels.push_back(m.label);
+      }
+    }
+  }
+  for (const std::string& label : labels) {
+    TableRow& row = table.rows.emplace_back();
+    row.set_label(label);
+    for (TableColumn& column : table.columns) {
+      std::vector<const Measurement*> cell;
+      for (const Measurement& m : measurements)
+        if (m.label == label && m.column.name == column.name) cell.push_back(&m);
+      if (cell.empty()) continue;
+      *row.add_cells() = Average(column.name, cell);
+      if (!cell.front()->baseline)
+        column.most_seeds = std::max(column.most_seeds, static_cast<int>(cell.size()));
+    }
+  }
+  for (const TableColumn& column : table.columns)
+    if (auto mixed = MixedProtocols(measurements, column.name)) table.mixed.push_back(*std::move(mixed));
+  return table;
+}
+
+const TableCell* FindCell(const TableRow& row, const TableColumn& column) {
+  for (const TableCell& cell : row.cells())
+    if (cell.column() == column.name) return &cell;
+  return nullptr;
+}
+
+double ChanceLevel(const MeasuredTable& table, const TableColumn& column) {
+  for (const TableRow& row : table.rows) {
+    const TableCell* cell = FindCell(row, column);
+    if (cell != nullptr && cell->has_chance()) return cell->chance();
+  }
+  return kNaN;
+}
+
+}  // namespace manyform

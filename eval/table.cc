@@ -1,0 +1,138 @@
+#include "eval/table.h"
+
+#include <cmath>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "base/config.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/provenance.h"
+#include "base/status_macros.h"
+
+namespace manyform {
+namespace {
+
+constexpr char kPartial[] = "†";
+
+std::string NumberText(double value, const TableColumn& column) {
+  if (!std::isfinite(value)) return "n/a";
+  return column.percent ? absl::StrFormat("%.1f", value * 100) : absl::StrFormat("%.4f", value);
+}
+
+bool IsPartial(const TableCell& cell, const TableColumn& column) { return cell.n() < column.most_seeds; }
+
+bool AnyPartial(const MeasuredTable& table) {
+  for (const TableRow& row : table.rows) {
+    for (const TableColumn& column : table.columns) {
+      const TableCell* cell = FindCell(row, column);
+      if (cell != nullptr && !std::isnan(cell->mean()) && IsPartial(*cell, column)) return true;
+    }
+  }
+  return false;
+}
+
+std::string HeaderText(const TableColumn& column) {
+  return absl::StrCat(column.name, column.percent ? " %" : "", column.lower_is_better ? " ↓" : " ↑");
+}
+
+std::vector<std::string> Notes(const MeasuredTable& table) {
+  std::vector<std::string> notes = {
+      "Means over seeds ± population standard deviation (number of seeds); ↑ higher is better, ↓ lower."};
+  if (AnyPartial(table)) notes.push_back(absl::StrCat(kPartial, " fewer seeds than others in the column."));
+  for (const std::string& mixed : table.mixed) notes.push_back(absl::StrCat("Mixed protocols: ", mixed, "."));
+  return notes;
+}
+
+std::string CsvField(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
+}
+
+}  // namespace
+
+std::string CellText(const TableCell* cell, const TableColumn& column) {
+  if (cell == nullptr) return "–";
+  std::string text = NumberText(cell->mean(), column);
+  if (cell->has_std()) absl::StrAppend(&text, " ± ", NumberText(cell->std(), column), " (", cell->n(), ")");
+  if (IsPartial(*cell, column)) absl::StrAppend(&text, kPartial);
+  return text;
+}
+
+std::vector<std::vector<std::string>> TableText(const MeasuredTable& table) {
+  std::vector<std::vector<std::string>> lines(1, {"method"});
+  for (const TableColumn& column : table.columns) lines[0].push_back(HeaderText(column));
+  for (const TableRow& row : table.rows) {
+    std::vector<std::string>& line = lines.emplace_back(1, row.label());
+    for (const TableColumn& column : table.columns) line.push_back(CellText(FindCell(row, column), column));
+  }
+  std::vector<std::string> chance(1, "chance");
+  bool any = false;
+  for (const TableColumn& column : table.columns) {
+    const double level = ChanceLevel(table, column);
+    any |= !std::isnan(level);
+    chance.push_back(std::isnan(level) ? "–" : NumberText(level, column));
+  }
+  if (any) lines.push_back(std::move(chance));
+  return lines;
+}
+
+std::string MarkdownTable(const MeasuredTable& table) {
+  std::string text;
+  const std::vector<std::vector<std::string>> lines = TableText(table);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    for (const std::string& cell : lines[i])
+      absl::StrAppend(&text, "| ", absl::StrReplaceAll(cell, {{"|", "\\|"}, {"\n", " "}, {"\r", " "}}), " ");
+    text += "|\n";
+    if (i > 0) continue;
+    for (size_t c = 0; c < lines[i].size(); ++c) text += c == 0 ? "|---" : "|---:";
+    text += "|\n";
+  }
+  return absl::StrCat(text, "\n", absl::StrJoin(Notes(table), "  \n"), "\n");
+}
+
+std::string CsvTable(const MeasuredTable& table) {
+  std::string text = "label,column,mean,std,n,chance\n";
+  for (const TableRow& row : table.rows) {
+    for (const TableCell& cell : row.cells()) {
+      const auto number = [](bool there, double value) {
+        return there ? FormatNumber(value) : std::string();
+      };
+      absl::StrAppend(&text, CsvField(row.label()), ",", CsvField(cell.column()), ",",
+                      number(true, cell.mean()), ",", number(cell.has_std(), cell.std()), ",", cell.n(), ",",
+                      number(cell.has_chance(), cell.chance()), "\n");
+    }
+  }
+  return text;
+}
+
+absl::StatusOr<TableResult> MakeTable(const TableConfig& config) {
+  std::vector<MeasuredFile> files;
+  for (const std::string& path : config.inputs()) {
+    MF_ASSIGN_OR_RETURN(MeasuredFile file, ReadMeasuredFile(path));
+    files.push_back(std::move(file));
+    MF_ASSIGN_OR_RETURN(const std::string hash, Sha256HexOfFile(path));
+    NoteInput(path, hash);
+  }
+  const MeasuredTable table = Aggregate(files);
+  for (const std::string& repeated : table.repeated) LogLine(repeated);
+  fputs(AlignedTable(TableText(table)).c_str(), stdout);
+  for (const std::string& note : Notes(table)) printf("%s\n", note.c_str());
+  fflush(stdout);
+  if (!config.markdown().empty())
+    MF_RETURN_IF_ERROR(WriteFileAtomically(config.markdown(), MarkdownTable(table)));
+  if (!config.csv().empty()) MF_RETURN_IF_ERROR(WriteFileAtomically(config.csv(), CsvTable(table)));
+
+  TableResult result;
+  for (const TableColumn& column : table.columns) result.add_columns(column.name);
+  for (const TableRow& row : table.rows) *result.add_rows() = row;
+  if (!config.allow_mixed_protocols())
+    for (const std::string& mixed : table.mixed) result.add_findings(mixed);
+  return result;
+}
+
+}  // namespace manyform

@@ -1,0 +1,182 @@
+#include "eval/table.h"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "base/files.h"
+#include "base/result_writer.h"
+#include "eval/result_files_for_test.h"
+#include "gtest/gtest.h"
+
+namespace manyform {
+namespace {
+
+const TableRow* FindRow(const MeasuredTable& table, const std::string& label) {
+  for (const TableRow& row : table.rows)
+    if (row.label() == label) return &row;
+  return nullptr;
+}
+
+const TableCell* Cell(const MeasuredTable& table, const std::string& label, const std::string& column) {
+  const TableRow* row = FindRow(table, label);
+  return row == nullptr ? nullptr : FindCell(*row, {.name = column});
+}
+
+TEST(Aggregate, SeedsBecomeMeanAndPopulationDeviation) {
+  const std::vector<MeasuredFile> files = {MadeUpUcpr("nepa", 0.2, 0), MadeUpUcpr("nepa", 0.4, 1),
+                                           MadeUpUcpr("nepa", 0.9, 2), MadeUpUcpr("mae", 0.1)};
+  const MeasuredTable table = Aggregate(files);
+  EXPECT_TRUE(table.mixed.empty());
+  ASSERT_EQ(table.rows.size(), 2);
+  EXPECT_EQ(table.rows[0].label(), "nepa");
+  const TableCell* cell = Cell(table, "nepa", "R@1 mesh→udfgrid");
+  ASSERT_NE(cell, nullptr);
+  EXPECT_DOUBLE_EQ(cell->mean(), 0.5);
+  EXPECT_NEAR(cell->std(), std::sqrt((0.09 + 0.01 + 0.16) / 3), 1e-12);
+  EXPECT_EQ(cell->n(), 3);
+  EXPECT_DOUBLE_EQ(cell->chance(), 1.0 / 40);
+  EXPECT_FALSE(Cell(table, "mae", "R@1 mesh→udfgrid")->has_std());
+  EXPECT_EQ(CellText(cell, table.columns[0]), "50.0 ± 29.4 (3)");
+  EXPECT_EQ(CellText(Cell(table, "mae", "R@1 mesh→udfgrid"), table.columns[0]), "10.0†");
+}
+
+TEST(Aggregate, StagesStandSideBySide) {
+  const std::vector<MeasuredFile> files = {MadeUpCpac("nepa", 0.03, 0.05), MadeUpUcpr("nepa", 0.5),
+                                           MadeUpFinetune("nepa", 0.75, 5, 0),
+                                           MadeUpFinetune("scratch", 0.6, 0, 0)};
+  const MeasuredTable table = Aggregate(files);
+  EXPECT_EQ(table.columns.front().name, "acc K=5");
+  EXPECT_EQ(table.columns.back().name, "IoU");
+  ASSERT_EQ(table.rows.size(), 3);
+  EXPECT_EQ(table.rows[2].label(), "nn_copy") << "the baseline stands last";
+  EXPECT_EQ(Cell(table, "nn_copy", "MAE")->mean(), 0.05);
+  EXPECT_EQ(Cell(table, "nn_copy", "RMSE"), nullptr);
+  EXPECT_EQ(Cell(table, "scratch", "acc full")->mean(), 0.6);
+  EXPECT_EQ(Cell(table, "scratch", "acc full")->chance(), 0.2);
+  EXPECT_EQ(Cell(table, "scratch", "MAE"), nullptr);
+  for (const TableColumn& column : table.columns) {
+    const bool error = absl::StartsWith(column.name, "MAE") || absl::StartsWith(column.name, "RMSE");
+    EXPECT_EQ(column.lower_is_better, error) << column.name;
+    EXPECT_EQ(column.percent, !error) << column.name;
+  }
+}
+
+TEST(Aggregate, DifferentProtocolsInOneColumnAreNamed) {
+  const std::vector<MeasuredFile> files = {MadeUpUcpr("a", 0.2, 0, 24), MadeUpUcpr("b", 0.3, 0, 30)};
+  const MeasuredTable table = Aggregate(files);
+  ASSERT_EQ(table.mixed.size(), 4) << "each of the four retrieval columns";
+  EXPECT_TRUE(absl::StrContains(table.mixed[0], "n_point 24 and 30")) << table.mixed[0];
+  EXPECT_TRUE(absl::StrContains(table.mixed[0], "a0.json")) << table.mixed[0];
+}
+
+TEST(Aggregate, BaselinesAreHeldToWhatTheyDependOn) {
+  // The head's penalty changes the models' protocol, and nothing about copied distances.
+  std::vector<MeasuredFile> files = {MadeUpCpac("a", 0.02, 0.05, 1e-3), MadeUpCpac("b", 0.03, 0.05, 1.0)};
+  MeasuredTable table = Aggregate(files);
+  ASSERT_FALSE(table.mixed.empty());
+  EXPECT_TRUE(absl::StrContains(table.mixed[0], "ridge_lambda 0.001 and 1")) << table.mixed[0];
+  EXPECT_EQ(Cell(table, "nn_copy", "MAE")->n(), 1) << "one baseline, however often it was measured";
+  files = {MadeUpCpac("a", 0.02), MadeUpCpac("b", 0.03, 0.05)};
+  table = Aggregate(files);
+  EXPECT_TRUE(table.mixed.empty());
+  ASSERT_NE(Cell(table, "nn_copy", "MAE"), nullptr) << "also when another file measured no baseline";
+}
+
+TEST(Aggregate, TheSameRunTwiceCountsOnce) {
+  MeasuredFile again = MadeUpUcpr("nepa", 0.2);
+  again.path = "copy.json";
+  const std::vector<MeasuredFile> files = {MadeUpUcpr("nepa", 0.2), again, MadeUpFinetune("nepa", 0.2, 1, 0),
+                                           MadeUpFinetune("nepa", 0.2, 1, 1)};
+  const MeasuredTable table = Aggregate(files);
+  ASSERT_EQ(table.repeated.size(), 1);
+  EXPECT_EQ(table.repeated[0], "copy.json repeats nepa0.json: counted once");
+  EXPECT_EQ(Cell(table, "nepa", "R@1 mesh→udfgrid")->n(), 1);
+  EXPECT_EQ(Cell(table, "nepa", "acc K=1")->n(), 2) << "equal accuracies of two seeds are two values";
+}
+
+TEST(CellText, SaysWhatIsMissing) {
+  TableCell cell;
+  cell.set_n(1);
+  cell.set_mean(NAN);
+  EXPECT_EQ(CellText(&cell, {.name = "MAE near"}), "n/a");
+  EXPECT_EQ(CellText(nullptr, {.name = "MAE"}), "–");
+  cell.set_mean(0.12345);
+  EXPECT_EQ(CellText(&cell, {.name = "MAE"}), "0.1235");
+}
+
+TEST(MakeTable, ReadsEveryFormatAndWritesEveryForm) {
+  const std::string folder = testing::TempDir() + "/table";
+  TableConfig config;
+  const char* endings[] = {".json", ".textproto", ".binpb"};
+  for (int i = 0; i < 3; ++i) {
+    const std::string ending = endings[i];
+    const auto write = [&](const MeasuredFile& file, const std::string& name) {
+      const std::string path = folder + "/" + name + ending;
+      std::visit([&](const auto& result) { ASSERT_TRUE(WriteResult(path, result).ok()); }, file.result);
+      config.add_inputs(path);
+    };
+    write(MadeUpUcpr("with, comma|", 0.25 * i, i), "u");
+    write(MadeUpCpac("c" + ending, 0.01, 0.02), "c");
+    write(MadeUpFinetune("f", 0.5, 0, i), "f");
+  }
+  config.set_markdown(folder + "/table.md");
+  config.set_csv(folder + "/table.csv");
+  const auto result = MakeTable(config);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->findings_size(), 0);
+  EXPECT_EQ(result->rows_size(), 6);  // one ucpr label, three cpac labels, f, nn_copy
+  const std::string markdown = *ReadFile(config.markdown()), csv = *ReadFile(config.csv());
+  EXPECT_TRUE(absl::StrContains(markdown, "| with, comma\\| |")) << markdown;
+  EXPECT_TRUE(absl::StrContains(markdown, "25.0 ± 20.4 (3)")) << markdown;
+  EXPECT_TRUE(absl::StrContains(markdown, "| chance |")) << markdown;
+  EXPECT_TRUE(absl::StrContains(csv, "\"with, comma|\",R@1 mesh→udfgrid,0.25,0.2041241452319315,3,0.025\n"))
+      << csv;
+}
+
+TEST(MakeTable, MixedProtocolsAreFindingsUnlessAllowed) {
+  const std::string folder = testing::TempDir() + "/mixed";
+  TableConfig config;
+  for (const int n_point : {24, 30}) {
+    const std::string path = folder + "/" + std::to_string(n_point) + ".json";
+    ASSERT_TRUE(WriteResult(path, std::get<UcprResult>(MadeUpUcpr("a", 0.5, 0, n_point).result)).ok());
+    config.add_inputs(path);
+  }
+  EXPECT_EQ(MakeTable(config)->findings_size(), 4);
+  config.set_allow_mixed_protocols(true);
+  EXPECT_EQ(MakeTable(config)->findings_size(), 0);
+}
+
+TEST(MakeTable, NamesFilesThatAreNoMeasurements) {
+  const std::string path = testing::TempDir() + "/other.json";
+  ASSERT_TRUE(WriteFileAtomically(path, "{\"a\": 1}").ok());
+  TableConfig config;
+  config.add_inputs(path);
+  const absl::Status status = MakeTable(config).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(status.message(), path)) << status;
+  config.set_inputs(0, testing::TempDir() + "/nothing.json");
+  EXPECT_EQ(MakeTable(config).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(ReadStageRecord, DescribesWhatWasMade) {
+  BuildCacheResult cache;
+  cache.mutable_provenance()->set_binary("build_cache");
+  cache.set_built(120);
+  cache.add_failed();
+  cache.set_cache_bytes(3 << 20);
+  cache.set_shapes_per_second(3.75);
+  for (const char* ending : {".json", ".textproto", ".binpb"}) {
+    const std::string path = testing::TempDir() + "/stage" + ending;
+    ASSERT_TRUE(WriteResult(path, cache).ok());
+    const auto summary = ReadStageRecord(path);
+    ASSERT_TRUE(summary.ok()) << summary.status();
+    EXPECT_EQ(summary->stage, "build_cache");
+    EXPECT_EQ(summary->what, "120 built, 1 failed; 3.0 MiB; 3.8 shapes/s");
+    EXPECT_FALSE(ReadMeasuredFile(path).ok());
+  }
+}
+
+}  // namespace
+}  // namespace manyform
