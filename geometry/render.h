@@ -22,14 +22,15 @@ struct RenderOptions {
   std::array<uint8_t, 3> background = {250, 250, 252};
 };
 
-/// Two-sided Lambert shading by a key and a fill light over a soft ambient; 2x2 supersampling. Faces with a
-/// vertex that is missing or not finite are left out; an empty mesh is background.
+/// Two-sided Lambert shading by a key and a fill light over a soft ambient, smooth across edges of less than
+/// 40 degrees; 2x2 supersampling. Faces with a vertex that is missing or not finite are left out; an empty
+/// mesh is background. \pre width, height >= 1, here and below
 Image RenderMesh(const TriangleMesh& mesh, const RenderOptions& options = {});
 
 /// Points as shaded discs of `radius` in world units (after fitting). Without `normals`, or where one is
 /// zero, a disc is shaded as a small ball.
 Image RenderPoints(const PointsFRef& points, const std::optional<PointsF>& normals = std::nullopt,
-                   const RenderOptions& options = {}, double radius = 0.018);
+                   const RenderOptions& options = {}, double radius = 0.028);
 
 struct SliceOptions {
   int width = 192, height = 192;
