@@ -1,0 +1,53 @@
+/// \file
+/// The folder of a run: config.textproto, record.binpb, log.jsonl, status.textproto, lock and checkpoints.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/json_lines.h"
+#include "google/protobuf/message.h"
+#include "proto/train.pb.h"
+
+namespace manyform {
+
+/// One run at a time: the lock is held while the object lives.
+class RunFolder {
+ public:
+  /// Makes the folder if need be and locks it. A lock that a dead process of this host left is taken over.
+  /// \error FailedPrecondition naming host and process if a live one, or one of another host, holds it.
+  static absl::StatusOr<std::unique_ptr<RunFolder>> Open(const std::string& path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string last() const;
+  std::string best() const;
+  /// ckpt_ep%03d; epochs count from 0, as published.
+  std::string epoch_checkpoint(int64_t epoch) const;
+
+  /// The effective config, defaults filled in.
+  absl::Status WriteConfig(const google::protobuf::Message& config) const;
+  absl::Status WriteRecord(const google::protobuf::Message& result) const;
+
+  absl::Status AppendLog(const JsonRow& row) const;
+  /// Drops rows whose `step` is larger: what a killed run logged after its last checkpoint.
+  absl::Status TruncateLog(int64_t step) const;
+
+  /// Writes status.textproto with host and process filled in. While `state` is "running", at most every two
+  /// seconds.
+  absl::Status WriteStatus(RunStatus status);
+
+ private:
+  RunFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  const std::string path_;
+  const int lock_;
+  std::chrono::steady_clock::time_point status_written_;
+};
+
+}  // namespace manyform
