@@ -8,7 +8,7 @@
 
 #include "Eigen/Geometry"
 #include "embree3/rtcore.h"
-#include "geometry/ordering.h"
+#include "geometry/morton.h"
 #include "geometry/triangle_scene_impl.h"
 
 namespace manyform {

@@ -18,6 +18,7 @@
 #include "geometry/render.h"
 #include "geometry/sampling.h"
 #include "geometry/testing/shapes.h"
+#include "nanoflann.hpp"
 
 namespace manyform {
 namespace {
@@ -103,6 +104,34 @@ void GenerateRayPool(benchmark::State& state) {
 BENCHMARK(GenerateRayPool)->Unit(benchmark::kMillisecond);
 MF_KERNEL(ReferenceTree, NearestPoints::Create(s.reference));
 MF_KERNEL(ReferenceDistances, s.reference_tree->Distances(s.pool));
+// The library's tree on the same points: why ours exists.
+struct NanoflannCloud {
+  const PointsF& points;
+  size_t kdtree_get_point_count() const { return points.rows(); }
+  double kdtree_get_pt(size_t row, size_t axis) const { return points(row, axis); }
+  template <class Box>
+  bool kdtree_get_bbox(Box&) const {
+    return false;
+  }
+};
+
+void ReferenceDistancesNanoflann(benchmark::State& state) {
+  using Metric = nanoflann::L2_Simple_Adaptor<double, NanoflannCloud>;
+  const NanoflannCloud cloud{Shape().reference};
+  const nanoflann::KDTreeSingleIndexAdaptor<Metric, NanoflannCloud, 3> tree(3, cloud);
+  Run(state, [&](const Fixture& s) {
+    double sum = 0;
+    for (Eigen::Index i = 0; i < s.pool.rows(); ++i) {
+      const Eigen::Vector3d query = s.pool.row(i).cast<double>();
+      unsigned index;
+      double squared;
+      tree.knnSearch(query.data(), 1, &index, &squared);
+      sum += squared;
+    }
+    return sum;
+  });
+}
+BENCHMARK(ReferenceDistancesNanoflann)->Unit(benchmark::kMillisecond);
 MF_KERNEL(CloudTree, NearestPoints::Create(s.cloud));
 MF_KERNEL(CloudDistances, s.cloud_tree->Distances(s.pool));
 MF_KERNEL(OccupancyGrid, Occupancy(s.cloud, kGrid));

@@ -1,6 +1,7 @@
 #include "geometry/nearest.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -10,67 +11,55 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
-#include "nanoflann.hpp"
+#include "geometry/morton.h"
 
 namespace manyform {
 namespace {
 
 using Neighbour = NearestPoints::Neighbour;
 
-// Coordinates are handed out as double, so that differences are taken in double.
-struct Cloud {
-  PointsF points;
-  size_t kdtree_get_point_count() const { return points.rows(); }
-  double kdtree_get_pt(size_t row, size_t axis) const { return points(row, axis); }
-  template <class Box>
-  bool kdtree_get_bbox(Box&) const {
-    return false;
-  }
-};
+// Beyond this, squares of single-precision distances may overflow.
+constexpr float kLargest = 1e15f;
+// Bounds formed in single precision are good to a few roundings; this is many.
+constexpr float kSlack = 1e-5f;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 bool Before(const Neighbour& a, const Neighbour& b) {
   return a.squared_distance < b.squared_distance ||
          (a.squared_distance == b.squared_distance && a.index < b.index);
 }
 
-// nanoflann offers a result set only points strictly nearer than worstDist(); to see equally near ones, whose
-// index may be smaller, the bound is the next larger number.
-double JustAbove(double d) { return std::nextafter(d, std::numeric_limits<double>::infinity()); }
-
+// What a search has found: Reach() bounds what may still improve it, ties included.
 class OneNearest {
  public:
-  using DistanceType = double;
-  bool full() const { return true; }
-  size_t size() const { return 1; }
-  double worstDist() const { return bound_; }
-  bool addPoint(double distance, size_t index) {
-    if (const Neighbour found{static_cast<int64_t>(index), distance}; Before(found, best_)) {
-      best_ = found;
-      bound_ = JustAbove(distance);
-    }
-    return true;
+  OneNearest() = default;
+  explicit OneNearest(const Neighbour& known) : best_(known), reach_(ReachOf(known.squared_distance)) {}
+  float Reach() const { return reach_; }
+  void Offer(const Neighbour& found) {
+    if (!Before(found, best_)) return;
+    best_ = found;
+    reach_ = ReachOf(found.squared_distance);
   }
-  Neighbour best() const { return best_; }
+  const Neighbour& best() const { return best_; }
+  static float ReachOf(double squared) {
+    return static_cast<float>(squared) * (1 + kSlack) + std::numeric_limits<float>::min();
+  }
 
  private:
-  Neighbour best_{std::numeric_limits<int64_t>::max(), std::numeric_limits<double>::infinity()};
-  double bound_ = std::numeric_limits<double>::infinity();
+  Neighbour best_{std::numeric_limits<int64_t>::max(), kInfinity};
+  float reach_ = std::numeric_limits<float>::infinity();
 };
 
 class SomeNearest {
  public:
-  using DistanceType = double;
   explicit SomeNearest(size_t k) : k_(k) { found_.reserve(k + 1); }
-  bool full() const { return found_.size() == k_; }
-  size_t size() const { return found_.size(); }
-  double worstDist() const {
-    return full() ? JustAbove(found_.back().squared_distance) : std::numeric_limits<double>::infinity();
+  float Reach() const {
+    return found_.size() == k_ ? OneNearest::ReachOf(found_.back().squared_distance)
+                               : std::numeric_limits<float>::infinity();
   }
-  bool addPoint(double distance, size_t index) {
-    const Neighbour found{static_cast<int64_t>(index), distance};
-    found_.insert(std::lower_bound(found_.begin(), found_.end(), found, Before), found);
+  void Offer(const Neighbour& found) {
+    found_.insert(std::upper_bound(found_.begin(), found_.end(), found, Before), found);
     if (found_.size() > k_) found_.pop_back();
-    return true;
   }
   std::vector<Neighbour> Take() { return std::move(found_); }
 
@@ -81,12 +70,148 @@ class SomeNearest {
 
 }  // namespace
 
-struct NearestPoints::Impl {
-  using Tree = nanoflann::KDTreeSingleIndexAdaptor<nanoflann::L2_Simple_Adaptor<double, Cloud>, Cloud, 3>;
-  explicit Impl(const PointsFRef& points)
-      : cloud{points}, tree(3, cloud, nanoflann::KDTreeSingleIndexAdaptorParams(10)) {}
-  Cloud cloud;
-  Tree tree;
+// A tree of boxes, eight to a node and sixteen points to a leaf, so that a step of the search is a few vector
+// instructions. Single precision decides what to look at, double what is nearest.
+class NearestPoints::Impl {
+ public:
+  explicit Impl(const PointsFRef& points) : points_(points) {
+    huge_ = points_.cwiseAbs().maxCoeff() > kLargest;
+    order_.resize(points_.rows());
+    for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<int32_t>(i);
+    leaves_.reserve(order_.size() / kLeafSize + 1);
+    root_ = Build(0, static_cast<int32_t>(order_.size()));
+  }
+  const PointsF& points() const { return points_; }
+
+  Neighbour Measure(const float* q, int32_t index) const {
+    const double dx = static_cast<double>(q[0]) - points_(index, 0),
+                 dy = static_cast<double>(q[1]) - points_(index, 1),
+                 dz = static_cast<double>(q[2]) - points_(index, 2);
+    return {index, (dx * dx + dy * dy) + dz * dz};
+  }
+
+  // \pre q is finite
+  template <class Found>
+  void Search(const float* q, Found& found) const {
+    if (huge_ || std::max({std::abs(q[0]), std::abs(q[1]), std::abs(q[2])}) > kLargest) {
+      for (const int32_t i : order_) found.Offer(Measure(q, i));
+    } else {
+      Visit(root_, q, found);
+    }
+  }
+
+ private:
+  static constexpr int kChildren = 8, kLeafSize = 16;
+  template <int n>
+  using Lanes = Eigen::Array<float, n, 1>;
+  struct Leaf {
+    Lanes<kLeafSize> x, y, z;
+    std::array<int32_t, kLeafSize> index;
+    int count;
+  };
+  struct Node {
+    Lanes<kChildren> low[3], high[3];
+    std::array<int32_t, kChildren> child;  // a node, or ~leaf
+    int count = 0;
+  };
+
+  int32_t Build(int32_t begin, int32_t end) {
+    if (end - begin <= kLeafSize) return BuildLeaf(begin, end);
+    std::vector<std::pair<int32_t, int32_t>> parts;
+    Split(begin, end, kChildren, &parts);
+    const int32_t node = static_cast<int32_t>(nodes_.size());
+    nodes_.emplace_back();
+    for (int k = 0; k < 3; ++k) nodes_[node].low[k] = nodes_[node].high[k] = 0;
+    for (const auto& [from, to] : parts) {
+      const int32_t child = Build(from, to);
+      Node& n = nodes_[node];
+      for (int k = 0; k < 3; ++k) {
+        float low = points_(order_[from], k), high = low;
+        for (int32_t i = from; i < to; ++i) {
+          low = std::min(low, points_(order_[i], k));
+          high = std::max(high, points_(order_[i], k));
+        }
+        n.low[k][n.count] = low;
+        n.high[k][n.count] = high;
+      }
+      n.child[n.count++] = child;
+    }
+    return node;
+  }
+
+  int32_t BuildLeaf(int32_t begin, int32_t end) {
+    Leaf leaf;
+    leaf.count = end - begin;
+    leaf.x = leaf.y = leaf.z = std::numeric_limits<float>::infinity();
+    leaf.index.fill(0);
+    for (int i = 0; i < leaf.count; ++i) {
+      const int32_t index = order_[begin + i];
+      leaf.x[i] = points_(index, 0);
+      leaf.y[i] = points_(index, 1);
+      leaf.z[i] = points_(index, 2);
+      leaf.index[i] = index;
+    }
+    leaves_.push_back(leaf);
+    return ~static_cast<int32_t>(leaves_.size() - 1);
+  }
+
+  // Halves the range at the widest side, whole leaves to either half, until there are `parts`.
+  void Split(int32_t begin, int32_t end, int parts, std::vector<std::pair<int32_t, int32_t>>* out) {
+    const int32_t leaves = (end - begin + kLeafSize - 1) / kLeafSize;
+    if (parts == 1 || leaves == 1) {
+      out->push_back({begin, end});
+      return;
+    }
+    Eigen::RowVector3f low = points_.row(order_[begin]), high = low;
+    for (int32_t i = begin; i < end; ++i) {
+      low = low.cwiseMin(points_.row(order_[i]));
+      high = high.cwiseMax(points_.row(order_[i]));
+    }
+    Eigen::Index axis;
+    (high - low).maxCoeff(&axis);
+    const int32_t middle = begin + (leaves + 1) / 2 * kLeafSize;
+    std::nth_element(order_.begin() + begin, order_.begin() + middle, order_.begin() + end,
+                     [&](int32_t a, int32_t b) { return points_(a, axis) < points_(b, axis); });
+    Split(begin, middle, parts / 2, out);
+    Split(middle, end, parts / 2, out);
+  }
+
+  template <class Found>
+  void Visit(int32_t at, const float* q, Found& found) const {
+    if (at < 0) return VisitLeaf(leaves_[~at], q, found);
+    const Node& node = nodes_[at];
+    Lanes<kChildren> distance = Lanes<kChildren>::Zero();
+    for (int k = 0; k < 3; ++k) {
+      const Lanes<kChildren> gap = (node.low[k] - q[k]).max(q[k] - node.high[k]).max(0.0f);
+      distance += gap * gap;
+    }
+    for (int visited = 0; visited < node.count; ++visited) {
+      int nearest = 0;
+      for (int i = 1; i < node.count; ++i) {
+        if (distance[i] < distance[nearest]) nearest = i;
+      }
+      if (!(distance[nearest] <= found.Reach())) return;
+      distance[nearest] = std::numeric_limits<float>::infinity();
+      Visit(node.child[nearest], q, found);
+    }
+  }
+
+  template <class Found>
+  void VisitLeaf(const Leaf& leaf, const float* q, Found& found) const {
+    const Lanes<kLeafSize> dx = leaf.x - q[0], dy = leaf.y - q[1], dz = leaf.z - q[2];
+    const Lanes<kLeafSize> distance = dx * dx + dy * dy + dz * dz;
+    if (!(distance.minCoeff() <= found.Reach())) return;
+    for (int i = 0; i < leaf.count; ++i) {
+      if (distance[i] <= found.Reach()) found.Offer(Measure(q, leaf.index[i]));
+    }
+  }
+
+  PointsF points_;
+  bool huge_;
+  std::vector<int32_t> order_;
+  std::vector<Node> nodes_;
+  std::vector<Leaf> leaves_;
+  int32_t root_;
 };
 
 NearestPoints::NearestPoints(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -104,39 +229,60 @@ absl::StatusOr<NearestPoints> NearestPoints::Create(const PointsFRef& points) {
   return NearestPoints(std::make_unique<Impl>(points));
 }
 
-int64_t NearestPoints::size() const { return impl_->cloud.points.rows(); }
+int64_t NearestPoints::size() const { return impl_->points().rows(); }
 
-NearestPoints::Neighbour NearestPoints::Nearest(const float* xyz) const {
-  const double query[3] = {xyz[0], xyz[1], xyz[2]};
-  if (!std::isfinite(query[0] + query[1] + query[2])) return {0, std::numeric_limits<double>::quiet_NaN()};
-  OneNearest result;
-  impl_->tree.findNeighbors(result, query, nanoflann::SearchParams());
-  return result.best();
+namespace {
+
+bool IsFinite(const float* q) { return std::isfinite(q[0]) && std::isfinite(q[1]) && std::isfinite(q[2]); }
+
+constexpr Neighbour kNoAnswer{0, std::numeric_limits<double>::quiet_NaN()};
+
+}  // namespace
+
+Neighbour NearestPoints::Nearest(const float* xyz) const {
+  if (!IsFinite(xyz)) return kNoAnswer;
+  OneNearest found;
+  impl_->Search(xyz, found);
+  return found.best();
+}
+
+template <class Answer>
+void NearestPoints::ForEach(const PointsFRef& queries, Answer answer) const {
+  int32_t near = 0;
+  // Neighbours one after another: the last answer bounds the next search from its start.
+  for (const int32_t i : MortonOrder(queries)) {
+    const float* q = queries.row(i).data();
+    if (!IsFinite(q)) {
+      answer(i, kNoAnswer);
+      continue;
+    }
+    OneNearest found(impl_->Measure(q, near));
+    impl_->Search(q, found);
+    near = static_cast<int32_t>(found.best().index);
+    answer(i, found.best());
+  }
 }
 
 std::vector<int32_t> NearestPoints::Indices(const PointsFRef& queries) const {
   std::vector<int32_t> indices(queries.rows());
-  for (Eigen::Index i = 0; i < queries.rows(); ++i) {
-    indices[i] = static_cast<int32_t>(Nearest(queries.row(i).data()).index);
-  }
+  ForEach(queries, [&](int32_t i, const Neighbour& n) { indices[i] = static_cast<int32_t>(n.index); });
   return indices;
 }
 
 std::vector<float> NearestPoints::Distances(const PointsFRef& queries) const {
   std::vector<float> distances(queries.rows());
-  for (Eigen::Index i = 0; i < queries.rows(); ++i) {
-    distances[i] = static_cast<float>(std::sqrt(Nearest(queries.row(i).data()).squared_distance));
-  }
+  ForEach(queries, [&](int32_t i, const Neighbour& n) {
+    distances[i] = static_cast<float>(std::sqrt(n.squared_distance));
+  });
   return distances;
 }
 
-std::vector<NearestPoints::Neighbour> NearestPoints::KNearest(const float* xyz, int64_t k) const {
-  const double query[3] = {xyz[0], xyz[1], xyz[2]};
+std::vector<Neighbour> NearestPoints::KNearest(const float* xyz, int64_t k) const {
   k = std::min(k, size());
-  if (k <= 0 || !std::isfinite(query[0] + query[1] + query[2])) return {};
-  SomeNearest result(k);
-  impl_->tree.findNeighbors(result, query, nanoflann::SearchParams());
-  return result.Take();
+  if (k <= 0 || !IsFinite(xyz)) return {};
+  SomeNearest found(k);
+  impl_->Search(xyz, found);
+  return found.Take();
 }
 
 }  // namespace manyform

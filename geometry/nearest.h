@@ -36,8 +36,10 @@ class NearestPoints {
   int64_t size() const;
 
  private:
-  struct Impl;
+  class Impl;
   explicit NearestPoints(std::unique_ptr<Impl> impl);
+  template <class Answer>
+  void ForEach(const PointsFRef& queries, Answer answer) const;
   std::unique_ptr<Impl> impl_;
 };
 

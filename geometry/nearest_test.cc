@@ -9,6 +9,7 @@
 #include "geometry/testing/shapes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "nanoflann.hpp"
 
 namespace manyform {
 namespace {
@@ -87,6 +88,43 @@ TEST(NearestPoints, EveryPointIsItsOwnNearest) {
   ASSERT_TRUE(tree.ok());
   const std::vector<int32_t> indices = tree->Indices(points);
   for (int i = 0; i < 2000; ++i) ASSERT_EQ(indices[i], i);
+}
+
+struct Cloud {
+  const PointsF& points;
+  size_t kdtree_get_point_count() const { return points.rows(); }
+  double kdtree_get_pt(size_t row, size_t axis) const { return points(row, axis); }
+  template <class Box>
+  bool kdtree_get_bbox(Box&) const {
+    return false;
+  }
+};
+
+TEST(NearestPoints, AgreesWithNanoflann) {
+  NumpyRandomState random(5);
+  const PointsF points = RandomDirections(20000, random), queries = RandomPoints(20000, 1, random);
+  const auto ours = NearestPoints::Create(points);
+  ASSERT_TRUE(ours.ok());
+  const Cloud cloud{points};
+  using Metric = nanoflann::L2_Simple_Adaptor<double, Cloud>;
+  nanoflann::KDTreeSingleIndexAdaptor<Metric, Cloud, 3> theirs(3, cloud);
+  const std::vector<int32_t> indices = ours->Indices(queries);
+  for (Eigen::Index i = 0; i < queries.rows(); ++i) {
+    const Eigen::Vector3d query = queries.row(i).cast<double>();
+    unsigned index = 0;
+    double squared = 0;
+    ASSERT_EQ(theirs.knnSearch(query.data(), 1, &index, &squared), 1u);
+    ASSERT_EQ(indices[i], static_cast<int32_t>(index));
+    ASSERT_EQ(ours->Nearest(queries.row(i).data()).squared_distance, squared);
+  }
+}
+
+TEST(NearestPoints, CoordinatesBeyondSinglePrecisionSquares) {
+  NumpyRandomState random(6);
+  const PointsF tiny = RandomPoints(300, 1e-25, random), huge = RandomPoints(300, 1e30, random);
+  ExpectAsBruteForce(tiny, RandomPoints(50, 1e-25, random));
+  ExpectAsBruteForce(huge, RandomPoints(50, 1e30, random));
+  ExpectAsBruteForce(tiny, huge.topRows(50));
 }
 
 TEST(NearestPoints, RefusesWhatCannotBeOrdered) {

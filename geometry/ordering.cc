@@ -9,28 +9,11 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "geometry/morton.h"
 #include "geometry/nearest.h"
 
 namespace manyform {
 namespace {
-
-uint32_t MortonCell(float x) {
-  const float scaled = (x * 0.5f + 0.5f) * 1023.0f;
-  // Written so that NaN clamps to 0.
-  return static_cast<uint32_t>(scaled > 0 ? std::min(scaled, 1023.0f) : 0.0f);
-}
-
-// Bits of a 10-bit number moved to every third place.
-uint32_t SpreadBits(uint32_t v) {
-  v = (v | v << 16) & 0x030000FF;
-  v = (v | v << 8) & 0x0300F00F;
-  v = (v | v << 4) & 0x030C30C3;
-  return (v | v << 2) & 0x09249249;
-}
-
-uint32_t MortonCode(const float* p) {
-  return SpreadBits(MortonCell(p[0])) | SpreadBits(MortonCell(p[1])) << 1 | SpreadBits(MortonCell(p[2])) << 2;
-}
 
 float SquaredDistance(const float* p, float x, float y, float z) {
   const float dx = p[0] - x, dy = p[1] - y, dz = p[2] - z;
@@ -122,23 +105,6 @@ int32_t BlockedFarthest::Farthest() const {
 }
 
 }  // namespace
-
-std::vector<uint32_t> MortonCodes(const PointsFRef& points) {
-  std::vector<uint32_t> codes(points.rows());
-  for (Eigen::Index i = 0; i < points.rows(); ++i) codes[i] = MortonCode(points.row(i).data());
-  return codes;
-}
-
-std::vector<int32_t> MortonOrder(const PointsFRef& points) {
-  std::vector<uint64_t> keys(points.rows());
-  for (Eigen::Index i = 0; i < points.rows(); ++i) {
-    keys[i] = uint64_t{MortonCode(points.row(i).data())} << 32 | static_cast<uint64_t>(i);
-  }
-  std::sort(keys.begin(), keys.end());
-  std::vector<int32_t> order(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) order[i] = static_cast<int32_t>(keys[i]);
-  return order;
-}
 
 std::vector<int32_t> RayOrder(const PointsFRef& directions) {
   std::vector<std::pair<float, float>> keys(directions.rows());

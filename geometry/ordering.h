@@ -6,14 +6,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "geometry/morton.h"  // IWYU pragma: export
 #include "geometry/types.h"
 
 namespace manyform {
-
-/// 30-bit Morton codes of floor((x/2 + 1/2) * 1023) clamped, x in the lowest bit.
-std::vector<uint32_t> MortonCodes(const PointsFRef& points);
-/// Indices by ascending code, equal codes by index.
-std::vector<int32_t> MortonOrder(const PointsFRef& points);
 
 /// Indices by azimuth atan2(dy, dx), then by polar angle acos(dz), both of the normalised direction in single
 /// precision; equal ones by index.

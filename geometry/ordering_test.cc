@@ -12,13 +12,6 @@
 namespace manyform {
 namespace {
 
-TEST(Golden, MortonCodesAndOrder) {
-  const Golden golden("c_tokens/ordering");
-  EXPECT_EQ(MortonCodes(golden.PointsOf("xyz")), golden.Words("morton"));
-  const std::vector<int32_t> order = MortonOrder(golden.PointsOf("xyz"));
-  EXPECT_EQ(std::vector<int64_t>(order.begin(), order.end()), golden.Longs("morton_stable_argsort"));
-}
-
 TEST(Golden, RayOrder) {
   const Golden golden("c_tokens/ordering");
   const std::vector<int32_t> order = RayOrder(golden.PointsOf("ray_d"));
@@ -70,17 +63,6 @@ TEST(FarthestPointOrder, EqualsThePlainAlgorithm) {
 TEST(FarthestPointOrder, NothingAskedNothingGiven) {
   EXPECT_TRUE(FarthestPointOrder(PointsF(0, 3), 5).empty());
   EXPECT_TRUE(FarthestPointOrder(PointsF::Zero(3, 3), 0).empty());
-}
-
-TEST(MortonCodes, InterleaveBits) {
-  PointsF points(5, 3);
-  points << -1, -1, -1, 1, -1, -1, -1, 1, -1, -1, -1, 1, std::nanf(""), 1e30f, -1e30f;
-  EXPECT_EQ(MortonCodes(points), (std::vector<uint32_t>{0, 0x09249249, 0x12492492, 0x24924924, 0x12492492}));
-}
-
-TEST(MortonOrder, EqualCodesKeepTheirOrder) {
-  const std::vector<int32_t> order = MortonOrder(PointsF::Constant(100, 3, 0.3f));
-  for (int i = 0; i < 100; ++i) ASSERT_EQ(order[i], i);
 }
 
 TEST(RayOrder, GoesRoundByAzimuthThenDown) {
