@@ -44,6 +44,7 @@ Ranking RankTrueItems(const at::Tensor& query, const at::Tensor& gallery, const 
   const at::Tensor gallery_t = gallery.t();
   Ranking ranking;
   ranking.ranks.reserve(n);
+  auto listed = options.listed_queries.begin();
   for (int64_t first = 0; first < n; first += kBlock) {
     const int64_t rows = std::min(kBlock, n - first);
     const at::Tensor block = at::mm(query.narrow(0, first, rows), gallery_t).contiguous();
@@ -55,7 +56,10 @@ Ranking RankTrueItems(const at::Tensor& query, const at::Tensor& gallery, const 
     for (int64_t i = 0; i < rows; ++i) {
       const std::span<const float> row = values.subspan(i * items, items);
       ranking.ranks.push_back(RankOf(row, first + i));
-      if (first + i < options.nearest_queries) ranking.nearest.push_back(BestItems(row, options.nearest));
+      if (listed != options.listed_queries.end() && *listed == first + i) {
+        ranking.nearest.push_back(BestItems(row, options.nearest));
+        ++listed;
+      }
     }
   }
   return ranking;

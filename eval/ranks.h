@@ -15,14 +15,15 @@ struct RankOptions {
   /// Scores get eps * N(0,1), drawn row by row from NumPy's stream `noise_seed`; 0 draws nothing.
   double tie_break_eps = 0;
   uint32_t noise_seed = 0;
-  /// The best `nearest` gallery items of the first `nearest_queries` queries are listed.
-  int64_t nearest = 0, nearest_queries = 0;
+  /// The best `nearest` gallery items are listed for these queries, in ascending order.
+  int64_t nearest = 0;
+  std::vector<int64_t> listed_queries;
 };
 
 struct Ranking {
   /// (N) from 1: one more than the items that score higher, or equal with a smaller index.
   std::vector<int64_t> ranks;
-  /// Best first; equal ones by index.
+  /// Of each listed query, best first; equal ones by index.
   std::vector<std::vector<int64_t>> nearest;
 };
 

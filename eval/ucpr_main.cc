@@ -1,0 +1,10 @@
+#include "base/run_main.h"
+#include "eval/ucpr.h"
+
+int main(int argc, char** argv) {
+  return manyform::RunMain<manyform::UcprConfig, manyform::UcprResult>(
+      argc, argv,
+      "Unpaired cross-primitive retrieval: every shape, asked through one backend, is looked for among all "
+      "shapes answered by another.",
+      manyform::Ucpr);
+}
