@@ -35,7 +35,7 @@ struct Pools {
   PointsFMap xyz{nullptr, 0, 3};       ///< (P,3)
   std::span<const float> distance;     ///< (P)
   std::span<const int32_t> fps_order;  ///< empty if the shape has none
-  bool ray_available = false;
+  bool ray_available = false;          ///< whether the answers to rays may be seen
   PointsFMap ray_o{nullptr, 0, 3}, ray_d{nullptr, 0, 3},
       ray_n{nullptr, 0, 3};               ///< (R,3); ray_n is zero where nobody answers
   std::span<const float> ray_hit, ray_t;  ///< (R)

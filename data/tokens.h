@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "base/numpy_random.h"
 #include "data/backends.h"
+#include "data/train_stream.h"
 
 namespace manyform {
 
@@ -75,12 +76,16 @@ struct Sample {
   std::vector<int64_t> points, rays;
   bool rays_missing = false;
 };
-/// \error InvalidArgument if the pool is smaller than n_point.
+/// \error InvalidArgument if the pool is smaller than n_point or rfps_m is, or there are no rays to draw
+/// from.
 absl::StatusOr<Sample> DrawSample(const Pools& pools, const TokenOptions& options, NumpyRandomState& random);
+absl::StatusOr<Sample> DrawSample(const Pools& pools, const TokenOptions& options, TrainStream& random);
 SequenceParts GatherSample(const Pools& pools, const Sample& sample, const TokenOptions& options);
 
 /// DrawSample, GatherSample, LayOutTokens. \pre spans have SequenceLength rows
 absl::Status BuildTokens(const Pools& pools, const TokenOptions& options, NumpyRandomState& random,
+                         std::span<float> feat, std::span<uint8_t> type);
+absl::Status BuildTokens(const Pools& pools, const TokenOptions& options, TrainStream& random,
                          std::span<float> feat, std::span<uint8_t> type);
 
 /// MT seed of a shape in deterministic evaluation: (md5 prefix of its path + eval_seed + 1000003 k) mod 2^32.

@@ -1,0 +1,157 @@
+#include "data/backends.h"
+
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "data/testing/golden_npz.h"
+#include "gtest/gtest.h"
+
+namespace manyform {
+namespace {
+
+constexpr std::pair<const char*, const char*> kShapes[] = {
+    {"s0", "alpha/s0"}, {"s1", "alpha/s1"}, {"s2", "beta/s2"}, {"old", "beta/old"}, {"scan", "beta/scan"}};
+
+std::vector<float> Flat(std::span<const float> values) { return {values.begin(), values.end()}; }
+std::vector<float> Flat(const PointsFMap& points) { return {points.data(), points.data() + points.size()}; }
+
+std::shared_ptr<const ShapeFile> OpenGolden(const std::string& file) {
+  return OrThrow(ShapeFile::Open(absl::StrCat("testdata/golden/c_tokens/cache/test/", file, ".npz")));
+}
+
+void ExpectNear(const std::vector<float>& got, const std::vector<float>& expected, float tolerance) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_LE(std::abs(got[i] - expected[i]), tolerance) << i << ": " << got[i] << " " << expected[i];
+  }
+}
+
+void ExpectGolden(const GoldenNpz& golden, const std::string& file, const std::string& name,
+                  const BackendOptions& options) {
+  SCOPED_TRACE(name);
+  const Pools pools = OrThrow(AnswerPools(OpenGolden(file), options));
+  EXPECT_EQ(pools.ray_available, GoldenJson("c_tokens/backends.json")[name]["ray_available"].get<bool>());
+  // Recomputed distances are the square root of a sum in double, like the published ones, but for its order.
+  ExpectNear(Flat(pools.distance), golden.Get<float>(name + "/pt_dist_pool"), 1.2e-7f);
+  if (!pools.ray_available && options.backend == Backend::kUdfgrid) {
+    EXPECT_EQ(golden.Get<float>(name + "/ray_n_pool"), Flat(pools.ray_n));
+  }
+  EXPECT_EQ(Flat(pools.ray_hit), golden.Get<float>(name + "/ray_hit_pool"));
+  EXPECT_EQ(Flat(pools.ray_t), golden.Get<float>(name + "/ray_t_pool"));
+  EXPECT_EQ(Flat(pools.ray_n), golden.Get<float>(name + "/ray_n_pool"));
+}
+
+TEST(Backends, AnswerAsPublished) {
+  const GoldenNpz golden("c_tokens/backends.npz");
+  for (const auto& [shape, file] : kShapes) {
+    for (const char* name : {"mesh", "pointcloud", "pointcloud_meshray", "pointcloud_noray", "udfgrid"}) {
+      ExpectGolden(golden, file, absl::StrCat(shape, "/", name), {.backend = OrThrow(ParseBackend(name))});
+    }
+    ExpectGolden(golden, file, absl::StrCat(shape, "/voxel_g16d1m0"),
+                 {.backend = Backend::kVoxel, .voxel_grid = 16, .voxel_dilate = 1});
+    ExpectGolden(golden, file, absl::StrCat(shape, "/voxel_g20d0m7"),
+                 {.backend = Backend::kVoxel, .voxel_grid = 20, .voxel_dilate = 0, .voxel_max_steps = 7});
+  }
+}
+
+TEST(Backends, NamesRoundTrip) {
+  for (const char* name :
+       {"mesh", "pointcloud", "pointcloud_meshray", "pointcloud_noray", "voxel", "udfgrid"}) {
+    EXPECT_EQ(BackendName(OrThrow(ParseBackend(name))), name);
+  }
+  EXPECT_EQ(ParseBackend("Mesh").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// A cache of three points and two rays, whose mesh says 9 everywhere.
+class SmallCache : public testing::Test {
+ protected:
+  void SetUp() override {
+    Put("pc_xyz", {0, 0, 0, 0.5f, 0, 0}, {2, 3});
+    Put("pc_n", {1, 0, 0, 1, 0, 0}, {2, 3});
+    Put("pt_xyz_pool", {0, 0, 0, 1, 0, 0, 0, 1, 0}, {3, 3});
+    Put("pt_dist_pool", {9, 9, 9}, {3});
+    Put("ray_o_pool", {-2, 0, 0, 0, 0, 2}, {2, 3});
+    Put("ray_d_pool", {1, 0, 0, 0, 0, -1}, {2, 3});
+    Put("ray_hit_pool", {1, 1}, {2});
+    Put("ray_t_pool", {9, 9}, {2});
+    Put("ray_n_pool", {0, 0, 9, 0, 0, 9}, {2, 3});
+  }
+  void Put(const std::string& name, std::vector<float> values, std::vector<int64_t> shape) {
+    Put(name, MakeArray(std::move(values), std::move(shape)));
+  }
+  void Put(const std::string& name, Array array) {
+    std::erase_if(arrays_, [&](const NamedArray& a) { return a.name == name; });
+    arrays_.push_back({name, std::move(array)});
+  }
+  absl::StatusOr<Pools> Answer(Backend backend) const {
+    const std::string path = testing::TempDir() + "/small.npz";
+    if (absl::Status status = WriteNpz(path, arrays_); !status.ok()) return status;
+    return AnswerPools(OrThrow(ShapeFile::Open(path)), {.backend = backend, .voxel_grid = 4});
+  }
+  std::vector<NamedArray> arrays_;
+};
+
+TEST_F(SmallCache, MeshDistancesStandInOnlyWhereNoneOfTheCloudWereStored) {
+  EXPECT_EQ(Flat(OrThrow(Answer(Backend::kPointcloud)).distance), (std::vector<float>{9, 9, 9}));
+  Put("pt_dist_pc_pool", {0, 0.25f, 3}, {3});
+  for (const Backend backend :
+       {Backend::kPointcloud, Backend::kPointcloudMeshray, Backend::kPointcloudNoray}) {
+    EXPECT_EQ(Flat(OrThrow(Answer(backend)).distance), (std::vector<float>{0, 0.25f, 3}));
+  }
+  // All of them are computed anew, not only those that cannot be distances.
+  for (const float bad : {-0.1f, std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    Put("pt_dist_pc_pool", {7, bad, 7}, {3});
+    EXPECT_EQ(Flat(OrThrow(Answer(Backend::kPointcloud)).distance), (std::vector<float>{0, 0.5f, 1}));
+  }
+  std::erase_if(arrays_, [](const NamedArray& a) { return a.name == "pc_xyz"; });
+  EXPECT_EQ(Answer(Backend::kPointcloud).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(SmallCache, AnOrderThatLeavesThePoolIsIgnored) {
+  EXPECT_TRUE(OrThrow(Answer(Backend::kMesh)).fps_order.empty());
+  Put("pt_fps_order", MakeArray<int32_t>({2, 0}, {2}));
+  EXPECT_EQ(OrThrow(Answer(Backend::kMesh)).fps_order.size(), 2u);
+  Put("pt_fps_order", MakeArray<int64_t>({2, 0, 1}, {3}));
+  EXPECT_EQ(OrThrow(Answer(Backend::kMesh)).fps_order[0], 2);
+  for (const int64_t outside : {int64_t{3}, int64_t{-1}, int64_t{1} << 32}) {
+    Put("pt_fps_order", MakeArray<int64_t>({2, outside}, {2}));
+    EXPECT_TRUE(OrThrow(Answer(Backend::kMesh)).fps_order.empty());
+  }
+}
+
+TEST_F(SmallCache, OtherNumberTypesAreConverted) {
+  Put("pt_dist_pool", MakeArray<double>({1, 2, 3}, {3}));
+  EXPECT_EQ(Flat(OrThrow(Answer(Backend::kMesh)).distance), (std::vector<float>{1, 2, 3}));
+}
+
+TEST_F(SmallCache, WhatIsMissingOrMisshapenIsNamed) {
+  const auto expect_error = [this](Backend backend, absl::StatusCode code, const std::string& name) {
+    const absl::Status status = Answer(backend).status();
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_NE(status.message().find("small.npz"), std::string::npos) << status;
+    EXPECT_NE(status.message().find(name), std::string::npos) << status;
+  };
+  Put("ray_t_pool", {9}, {1});
+  expect_error(Backend::kMesh, absl::StatusCode::kDataLoss, "ray_t_pool");
+  Put("pt_xyz_pool", {0, 0, 0, 1}, {2, 2});
+  expect_error(Backend::kMesh, absl::StatusCode::kDataLoss, "pt_xyz_pool");
+  std::erase_if(arrays_, [](const NamedArray& a) { return a.name == "pt_xyz_pool"; });
+  expect_error(Backend::kVoxel, absl::StatusCode::kNotFound, "pt_xyz_pool");
+}
+
+TEST_F(SmallCache, VoxelsAreRefusedBeyondWhatTheyCanBe) {
+  const std::string path = testing::TempDir() + "/small.npz";
+  ASSERT_TRUE(WriteNpz(path, arrays_).ok());
+  for (const int grid : {0, -1, 513}) {
+    EXPECT_EQ(AnswerPools(OrThrow(ShapeFile::Open(path)), {.backend = Backend::kVoxel, .voxel_grid = grid})
+                  .status()
+                  .code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+  Put("pc_xyz", {0, 0, 0, std::nanf(""), 0, 0}, {2, 3});
+  EXPECT_EQ(Answer(Backend::kVoxel).status().code(), absl::StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace manyform

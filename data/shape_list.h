@@ -1,0 +1,48 @@
+/// \file
+/// The shapes of one split, and the answers of a backend to each, kept while memory allows.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "data/backends.h"
+#include "data/manifest.h"
+
+namespace manyform {
+
+/// The shapes of one split of a cache or view, in the order of their sorted paths ("class/id.npz" bytewise).
+/// Cheap to copy: copies share what is kept.
+class ShapeList {
+ public:
+  /// \error NotFound if the split has no shapes (names the splits there are).
+  static absl::StatusOr<ShapeList> Open(const std::string& cache_root, const std::string& split);
+  int64_t size() const { return static_cast<int64_t>(entries_.size()); }
+  const ShapeEntry& entry(int64_t i) const { return *entries_[i]; }
+  std::string path(int64_t i) const { return ShapePath(cache_root_, *entries_[i]); }
+  std::string key(int64_t i) const { return ShapeKey(*entries_[i]); }
+  absl::StatusOr<std::shared_ptr<const ShapeFile>> Load(int64_t i) const;
+  /// AnswerPools(Load(i), options), remembered: files stay mapped, computed answers stay computed, up to
+  /// kKeptPools shapes and kKeptBytes of memory outside the mappings; the oldest goes first. Thread-safe.
+  /// \error as AnswerPools and ShapeFile::Open.
+  absl::StatusOr<std::shared_ptr<const Pools>> Answers(int64_t i, const BackendOptions& options) const;
+  static constexpr int64_t kKeptPools = 16384;
+  static constexpr int64_t kKeptBytes = int64_t{1} << 30;
+  /// Distinct class names, sorted.
+  std::vector<std::string> ClassNames() const;
+  /// Fingerprint of the split's content.
+  const std::string& fingerprint() const { return fingerprint_; }
+  const std::string& cache_root() const { return cache_root_; }
+  const std::string& split() const { return split_; }
+
+ private:
+  class Kept;
+  std::string cache_root_, split_, fingerprint_;
+  std::shared_ptr<const CacheManifest> manifest_;
+  std::vector<const ShapeEntry*> entries_;
+  std::shared_ptr<Kept> kept_;
+};
+
+}  // namespace manyform
