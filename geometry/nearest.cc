@@ -90,7 +90,15 @@ class NearestPoints::Impl {
     return {index, (dx * dx + dy * dy) + dz * dz};
   }
 
-  // \pre q is finite
+  // A near neighbour, to start from. \pre q is finite, here and below
+  Neighbour Guess(const float* q) const {
+    const Leaf& leaf = FirstLeaf(q);
+    const Lanes<kLeafSize> dx = leaf.x - q[0], dy = leaf.y - q[1], dz = leaf.z - q[2];
+    Eigen::Index nearest;
+    (dx * dx + dy * dy + dz * dz).minCoeff(&nearest);
+    return Measure(q, leaf.index[nearest]);
+  }
+
   template <class Found>
   void Search(const float* q, Found& found) const {
     if (huge_ || std::max({std::abs(q[0]), std::abs(q[1]), std::abs(q[2])}) > kLargest) {
@@ -180,20 +188,34 @@ class NearestPoints::Impl {
   void Visit(int32_t at, const float* q, Found& found) const {
     if (at < 0) return VisitLeaf(leaves_[~at], q, found);
     const Node& node = nodes_[at];
+    const Lanes<kChildren> distance = DistancesTo(node, q);
+    for (int i = 0; i < node.count; ++i) {
+      if (distance[i] <= found.Reach()) Visit(node.child[i], q, found);
+    }
+  }
+
+  static Lanes<kChildren> DistancesTo(const Node& node, const float* q) {
     Lanes<kChildren> distance = Lanes<kChildren>::Zero();
     for (int k = 0; k < 3; ++k) {
       const Lanes<kChildren> gap = (node.low[k] - q[k]).max(q[k] - node.high[k]).max(0.0f);
       distance += gap * gap;
     }
-    for (int visited = 0; visited < node.count; ++visited) {
+    return distance;
+  }
+
+  // The leaf one reaches by always entering the nearest box: its points bound what the search looks at.
+  const Leaf& FirstLeaf(const float* q) const {
+    int32_t at = root_;
+    while (at >= 0) {
+      const Node& node = nodes_[at];
+      const Lanes<kChildren> distance = DistancesTo(node, q);
       int nearest = 0;
       for (int i = 1; i < node.count; ++i) {
         if (distance[i] < distance[nearest]) nearest = i;
       }
-      if (!(distance[nearest] <= found.Reach())) return;
-      distance[nearest] = std::numeric_limits<float>::infinity();
-      Visit(node.child[nearest], q, found);
+      at = node.child[nearest];
     }
+    return leaves_[~at];
   }
 
   template <class Found>
@@ -241,7 +263,7 @@ constexpr Neighbour kNoAnswer{0, std::numeric_limits<double>::quiet_NaN()};
 
 Neighbour NearestPoints::Nearest(const float* xyz) const {
   if (!IsFinite(xyz)) return kNoAnswer;
-  OneNearest found;
+  OneNearest found(impl_->Guess(xyz));
   impl_->Search(xyz, found);
   return found.best();
 }
