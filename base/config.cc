@@ -307,6 +307,7 @@ std::string ExpectedValue(const FieldDescriptor& field) {
       return "a message";
     case FieldDescriptor::CPPTYPE_ENUM: {
       std::vector<std::string> names;
+      names.reserve(field.enum_type()->value_count());
       for (int i = 0; i < field.enum_type()->value_count(); ++i) {
         names.push_back(field.enum_type()->value(i)->name());
       }

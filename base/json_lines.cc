@@ -112,7 +112,7 @@ absl::Status AppendJsonLine(const std::string& path, const JsonRow& row) {
     const ssize_t put = write(fd, line.data() + done, line.size() - done);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) {
-      const absl::Status status = Failed(path, absl::StrCat("append ", line.size(), " bytes"));
+      absl::Status status = Failed(path, absl::StrCat("append ", line.size(), " bytes"));
       // Should this fail too, the next reader and writer drop the torn line.
       (void)!ftruncate(fd, whole);
       return status;
@@ -132,7 +132,7 @@ absl::StatusOr<std::vector<JsonRow>> ParseJsonLines(const std::string& text, con
   size_t begin = 0;
   for (size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
     RowReader reader;
-    if (!ordered_json::sax_parse(text.begin() + begin, text.begin() + end, &reader)) {
+    if (!ordered_json::sax_parse(text.data() + begin, text.data() + end, &reader)) {
       return absl::InvalidArgumentError(
           absl::StrCat(name, ":", rows.size() + 1, ": expected a flat JSON object of numbers and strings"));
     }

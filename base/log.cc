@@ -110,11 +110,12 @@ void Progress::SetNote(std::string note) {
 std::string Progress::Text(double seconds) const {
   std::string text = absl::StrCat(what_, ": ", done_, "/", total_, " ", unit_);
   if (skipped_ > 0) absl::StrAppend(&text, " (", skipped_, " already done)");
-  const double rate = seconds > 0 ? (done_ - skipped_) / seconds : 0;
+  const double rate = seconds > 0 ? static_cast<double>(done_ - skipped_) / seconds : 0;
   if (rate > 0) {
     // Three digits: slow loops count in minutes an item.
     absl::StrAppendFormat(&text, ", %.3g %s/s", rate, unit_);
-    if (done_ < total_) absl::StrAppend(&text, ", ", HumanDuration((total_ - done_) / rate), " left");
+    if (done_ < total_)
+      absl::StrAppend(&text, ", ", HumanDuration(static_cast<double>(total_ - done_) / rate), " left");
   }
   if (!note_.empty()) absl::StrAppend(&text, ", ", note_);
   return text;
@@ -139,7 +140,8 @@ void Progress::Draw(bool last) {
   if (bar) {
     drawn_ = now;
     constexpr int kCells = 24;
-    const double part = total_ > 0 ? std::clamp(static_cast<double>(done_) / total_, 0.0, 1.0) : 0;
+    const double part =
+        total_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0) : 0;
     const int full = static_cast<int>(part * kCells);
     sink.bar = absl::StrCat("[", std::string(full, '='), std::string(kCells - full, ' '), "] ", text);
     sink.WriteError(absl::StrCat(kClearLine, sink.bar));
@@ -159,7 +161,7 @@ std::string HumanDuration(double seconds) {
 std::string HumanBytes(uint64_t bytes) {
   if (bytes < 1024) return absl::StrCat(bytes, " B");
   constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  double value = bytes / 1024.0;
+  double value = static_cast<double>(bytes) / 1024;
   size_t unit = 0;
   // 1023.95 would be printed as 1024.0.
   for (; value >= 1023.95 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;

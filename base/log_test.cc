@@ -70,6 +70,7 @@ TEST(LogLine, LinesOfThreadsStayWhole) {
   testing::internal::CaptureStderr();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([] {
         for (int i = 0; i < 100; ++i) LogLine("a whole line");
@@ -129,6 +130,7 @@ TEST(Progress, ManyThreads) {
   {
     Progress progress("count", "items", 4000);
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&progress] {
         for (int i = 0; i < 1000; ++i) progress.Add();

@@ -10,7 +10,7 @@
 namespace manyform {
 namespace {
 
-constexpr int kWords = 624, kShift = 397;
+constexpr int kWords = NumpyRandomState::kWords, kShift = 397;
 
 template <class Draw>
 auto Repeat(int64_t n, Draw draw) {
@@ -44,15 +44,6 @@ void NumpyRandomState::Refill() {
   state_.pos = 0;
 }
 
-uint32_t NumpyRandomState::Next32() {
-  if (state_.pos == kWords) Refill();
-  uint32_t y = state_.key[state_.pos++];
-  y ^= y >> 11;
-  y ^= (y << 7) & 0x9d2c5680u;
-  y ^= (y << 15) & 0xefc60000u;
-  return y ^ (y >> 18);
-}
-
 double NumpyRandomState::Double() {
   const uint32_t a = Next32() >> 5, b = Next32() >> 6;
   return (a * 67108864.0 + b) / 9007199254740992.0;
@@ -83,7 +74,17 @@ int64_t NumpyRandomState::RandInt(int64_t low, int64_t high) {
 }
 
 std::vector<int64_t> NumpyRandomState::RandIntVector(int64_t low, int64_t high, int64_t n) {
-  return Repeat(n, [=, this] { return RandInt(low, high); });
+  const uint64_t max = static_cast<uint64_t>(high) - static_cast<uint64_t>(low) - 1;
+  if (max == 0 || max > 0xffffffffu) return Repeat(n, [=, this] { return RandInt(low, high); });
+  // As in Shuffle: a refused word is overwritten by the next.
+  const uint32_t mask = ~uint32_t{0} >> std::countl_zero(static_cast<uint32_t>(max));
+  std::vector<int64_t> values(n);
+  for (int64_t i = 0; i < n;) {
+    const uint32_t word = Next32() & mask;
+    values[i] = static_cast<int64_t>(static_cast<uint64_t>(low) + word);
+    i += word <= max;
+  }
+  return values;
 }
 
 double NumpyRandomState::Normal() {
@@ -122,9 +123,16 @@ absl::StatusOr<std::vector<int64_t>> NumpyRandomState::Choice(int64_t n, int64_t
     return absl::InvalidArgumentError(absl::StrCat("cannot choose ", k, " of ", n, " without replacement"));
   }
   if (replace) return k == 0 ? std::vector<int64_t>() : RandIntVector(0, n, k);
-  std::vector<int64_t> order = Permutation(n);
-  order.resize(k);
-  return order;
+  if (n > 0x7fffffff) {
+    std::vector<int64_t> order = Permutation(n);
+    order.resize(k);
+    return order;
+  }
+  // Half the memory of a Permutation: n may be far larger than k.
+  std::vector<int32_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  Shuffle(std::span(order));
+  return std::vector<int64_t>(order.begin(), order.begin() + k);
 }
 
 int64_t NumpyRandomState::ChoiceByWeight(std::span<const double> cumulative) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -16,12 +17,21 @@ namespace manyform {
 /// Not thread-safe; copyable (a copy continues independently from the same state).
 class NumpyRandomState {
  public:
+  static constexpr int kWords = 624;
+
   explicit NumpyRandomState(uint32_t seed) { Seed(seed); }
   /// init_genrand; also forgets the cached normal.
   void Seed(uint32_t seed);
 
   /// The next raw 32-bit word.
-  uint32_t Next32();
+  uint32_t Next32() {
+    if (state_.pos == kWords) Refill();
+    uint32_t y = state_.key[state_.pos++];
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680u;
+    y ^= (y << 15) & 0xefc60000u;
+    return y ^ (y >> 18);
+  }
   /// In [0,1): 53 bits from two words.
   double Double();
   double Uniform(double low, double high) { return low + (high - low) * Double(); }
@@ -38,7 +48,18 @@ class NumpyRandomState {
   /// Fisher-Yates from the back.
   template <class T>
   void Shuffle(std::span<T> values) {
-    for (size_t i = values.size(); i-- > 1;) std::swap(values[i], values[Bounded(i)]);
+    size_t i = values.empty() ? 0 : values.size() - 1;
+    for (; i > 0xffffffffu; --i) std::swap(values[i], values[Bounded(i)]);
+    while (i > 0) {
+      // Bounded(i) without its branch, which is taken at random: a refused word swaps an element with itself.
+      const uint32_t mask = ~uint32_t{0} >> std::countl_zero(static_cast<uint32_t>(i));
+      while (i > mask >> 1) {
+        const size_t j = Next32() & mask;
+        const bool taken = j <= i;
+        std::swap(values[i], values[taken ? j : i]);
+        i -= taken;
+      }
+    }
   }
   std::vector<int64_t> Permutation(int64_t n);
   /// k of [0,n). \error InvalidArgument if n < 1 with k > 0, or k > n without replacement.
@@ -49,9 +70,9 @@ class NumpyRandomState {
   /// Uniform on [0, max], inclusive, by masked rejection; max = 0 draws nothing.
   uint64_t Bounded(uint64_t max);
 
-  /// 624 words, the position in them, and the cached normal: for checkpoints.
+  /// The words, the position in them, and the cached normal: for checkpoints.
   struct State {
-    std::array<uint32_t, 624> key;
+    std::array<uint32_t, kWords> key;
     int32_t pos;
     bool has_gauss;
     double gauss;

@@ -137,9 +137,10 @@ TEST_P(Golden, Normals) {
 TEST_P(Golden, MixedSequence) {
   NumpyRandomState random = Fresh();
   std::vector<double> all;
+  const auto integer = [&all](int64_t value) { all.push_back(static_cast<double>(value)); };
   const auto add = [&all](const auto& values) { all.insert(all.end(), values.begin(), values.end()); };
   add(random.Rand(3));
-  all.push_back(random.RandInt(0, 10));
+  integer(random.RandInt(0, 10));
   add(random.NormalVector(0, 1, 3));
   add(*random.Choice(30, 4, false));
   add(random.UniformVector(-2, 5, 2));
@@ -148,9 +149,9 @@ TEST_P(Golden, MixedSequence) {
   std::vector<int64_t> six = Iota(6);
   random.Shuffle(std::span(six));
   add(six);
-  all.push_back(random.ChoiceByWeight(*CumulativeWeights(std::vector<double>{.2, .5, .3})));
-  all.push_back(random.RandInt(0, int64_t{1} << 40));
-  all.push_back(random.RandInt(0, 1));
+  integer(random.ChoiceByWeight(*CumulativeWeights(std::vector<double>{.2, .5, .3})));
+  integer(random.RandInt(0, int64_t{1} << 40));
+  integer(random.RandInt(0, 1));
   add(random.NormalVector(0, .5, 2));
   add(random.RandIntVector(-1, 2, 6));
   add(random.Permutation(4));
@@ -174,6 +175,25 @@ TEST(NumpyRandomState, SeedForgetsTheCachedNormal) {
   const double first = random.Normal();
   random.Seed(7);
   EXPECT_EQ(random.Normal(), first);
+}
+
+// The loops without branches beside the plain definition.
+TEST(NumpyRandomState, ManyDrawsAreTheSingleOnes) {
+  NumpyRandomState sizes(11);
+  for (int round = 0; round < 300; ++round) {
+    const int64_t n = sizes.RandInt(1, 3000);
+    NumpyRandomState fast(round), plain(round);
+    std::vector<int64_t> want(n);
+    std::iota(want.begin(), want.end(), int64_t{0});
+    for (int64_t i = n - 1; i > 0; --i) std::swap(want[i], want[plain.Bounded(i)]);
+    EXPECT_EQ(fast.Permutation(n), want);
+    const int64_t low = sizes.RandInt(-100, 100), high = low + 1 + (int64_t{1} << sizes.RandInt(0, 40)) / 3;
+    for (const int64_t value : fast.RandIntVector(low, high, 50)) ASSERT_EQ(value, plain.RandInt(low, high));
+    want.resize(n / 2);
+    NumpyRandomState again(round);
+    EXPECT_EQ(*again.Choice(n, n / 2, false), want);
+    EXPECT_EQ(fast.Next32(), plain.Next32());
+  }
 }
 
 TEST(NumpyRandomState, WholeRangeOfInt64) {

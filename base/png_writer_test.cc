@@ -11,7 +11,7 @@ namespace {
 
 Image Noise(int width, int height, uint32_t seed) {
   NumpyRandomState random(seed);
-  Image image{width, height, std::vector<uint8_t>(3 * width * height)};
+  Image image{width, height, std::vector<uint8_t>(size_t{3} * width * height)};
   for (uint8_t& value : image.rgb) value = static_cast<uint8_t>(random.RandInt(0, 256));
   return image;
 }
@@ -34,7 +34,7 @@ TEST(EncodePng, TheLibraryReadsItBack) {
 }
 
 TEST(EncodePng, SmoothPicturesAreSmall) {
-  const Image white{512, 512, std::vector<uint8_t>(3 * 512 * 512, 255)};
+  const Image white{512, 512, std::vector<uint8_t>(size_t{3} * 512 * 512, 255)};
   EXPECT_LT(EncodePng(white)->size(), 8000);
 }
 
@@ -43,8 +43,10 @@ TEST(EncodePng, SamePictureSameBytes) {
 }
 
 TEST(EncodePng, Refuses) {
-  const Image cases[] = {
-      {0, 1, {}}, {-3, 1, {}}, {16385, 1, std::vector<uint8_t>(3 * 16385)}, {2, 2, std::vector<uint8_t>(11)}};
+  const Image cases[] = {{0, 1, {}},
+                         {-3, 1, {}},
+                         {16385, 1, std::vector<uint8_t>(size_t{3} * 16385)},
+                         {2, 2, std::vector<uint8_t>(11)}};
   for (const Image& image : cases) {
     const absl::Status status = EncodePng(image).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);

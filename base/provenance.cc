@@ -96,7 +96,9 @@ void ClearOutsideFingerprint(Message* message) {
   ForEachMessageBelow(message, ClearOutsideFingerprint);
 }
 
-double Seconds(const timeval& time) { return time.tv_sec + time.tv_usec * 1e-6; }
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
 
 }  // namespace
 

@@ -43,7 +43,7 @@ TestRecordResult Measured() {
   measure("mrr", 1);
   measure("empty", NAN);
   measure("high", INFINITY);
-  measure("low", -INFINITY);
+  measure("low", -std::numeric_limits<double>::infinity());
   return result;
 }
 

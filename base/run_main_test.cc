@@ -27,7 +27,7 @@ absl::StatusOr<TestResult> Cook(const TestConfig& config) {
   ++runs;
   seen = config;
   TestResult result;
-  result.set_total(config.n_point() * 2);
+  result.set_total(int64_t{2} * config.n_point());
   if (config.root() == "throw") throw std::runtime_error("library\nsaid so\n");
   if (config.root() == "throw_int") throw 3;
   if (config.root() == "fail") return absl::DataLossError("a/b.npz: bad checksum");
@@ -67,6 +67,7 @@ class RunMainTest : public testing::Test {
   Outcome Run(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "/some/where/cook");
     std::vector<char*> argv;
+    argv.reserve(arguments.size());
     for (std::string& argument : arguments) argv.push_back(argument.data());
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
