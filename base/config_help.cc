@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/config.h"
@@ -63,7 +64,7 @@ std::string Wrap(const std::string& left, const std::string& text, size_t indent
   }
   line.resize(indent, ' ');
   bool empty = true;
-  for (const absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+  for (const absl::string_view word : absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty())) {
     if (!empty && line.size() + 1 + word.size() > kColumns) {
       absl::StrAppend(&lines, line, "\n");
       line.assign(indent, ' ');
@@ -87,12 +88,16 @@ std::string Table(const std::vector<Row>& rows) {
 
 std::string HelpText(const std::string& program, const std::string& about,
                      const google::protobuf::Descriptor& config) {
+  std::vector<std::string> paragraphs;
+  for (const absl::string_view paragraph : absl::StrSplit(about, "\n\n")) {
+    paragraphs.push_back(Wrap("", std::string(paragraph), 0));
+  }
   std::vector<Row> fields;
   for (const ConfigField& field : ListConfigFields(config)) {
     fields.emplace_back(field.path, Describe(*field.field));
   }
   return absl::StrCat(
-      Wrap("", about, 0), "\nUsage: ", program,
+      absl::StrJoin(paragraphs, "\n"), "\nUsage: ", program,
       " [--config FILE.textproto]... [--log FILE] [field=value]...\n", "\nOptions:\n",
       Table({{"--config FILE", absl::StrCat("config as textproto (", config.full_name(),
                                             "); repeatable, later files win; field=value wins over files")},

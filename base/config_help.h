@@ -8,8 +8,9 @@
 
 namespace manyform {
 
-/// About line, usage, global options, every field of `config` with type, default, range or choices and help,
-/// and the exit codes; no line has more than 100 columns unless a word does.
+/// About text (paragraphs between empty lines), usage, global options, every field of `config` with type,
+/// default, range or choices and help, and the exit codes; no line has more than 100 columns unless a word
+/// does.
 std::string HelpText(const std::string& program, const std::string& about,
                      const google::protobuf::Descriptor& config);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/testing/test_config.pb.h"
@@ -50,6 +51,14 @@ TEST(HelpText, OptionsAndExitCodes) {
   EXPECT_EQ(Described("--help"), "print this");
   EXPECT_EQ(Described("1"), "failed while running");
   EXPECT_TRUE(absl::StrContains(Described("3"), "findings"));
+}
+
+TEST(HelpText, TheAboutTextIsWrappedByParagraph) {
+  const std::string about =
+      absl::StrCat(std::string(60, 'a'), "\n", std::string(60, 'b'), " c\nd\n\nSecond.");
+  EXPECT_TRUE(absl::StartsWith(
+      HelpText("cook", about, *TestConfig::descriptor()),
+      absl::StrCat(std::string(60, 'a'), "\n", std::string(60, 'b'), " c d\n\nSecond.\n\nUsage: cook")));
 }
 
 TEST(HelpText, WrappedAndAligned) {
