@@ -83,6 +83,64 @@ class EnvelopePass {
   std::vector<int32_t> site_, from_, value_;
 };
 
+// Up to this side, squared distances fit 16 bits, eight to a vector: trying every site beats the envelope.
+constexpr int kSmallSide = 64;
+constexpr int16_t kSmallFar = 16000;
+
+// Rows of `width` values, `count` of them `stride` apart: row i becomes the least of row j plus (i-j)^2, over
+// j.
+class RowsPass {
+ public:
+  explicit RowsPass(int count) : count_(count), rows_(static_cast<size_t>(count) * kSmallSide) {}
+
+  void Run(int16_t* data, size_t stride, int width) {
+    for (int j = 0; j < count_; ++j) {
+      int16_t* row = &rows_[static_cast<size_t>(j) * kSmallSide];
+      std::fill(std::copy_n(data + j * stride, width, row), row + kSmallSide, kSmallFar);
+    }
+    for (int i = 0; i < count_; ++i) {
+      alignas(64) int16_t best[kSmallSide];
+      std::copy_n(&rows_[static_cast<size_t>(i) * kSmallSide], kSmallSide, best);
+      int16_t worst = Largest(best, width);
+      for (int k = 1; k < count_ && k * k < worst; ++k) {
+        if (i - k >= 0) Lower(&rows_[static_cast<size_t>(i - k) * kSmallSide], k, best);
+        if (i + k < count_) Lower(&rows_[static_cast<size_t>(i + k) * kSmallSide], k, best);
+        if (k % 4 == 0) worst = Largest(best, width);
+      }
+      std::copy_n(best, width, data + i * stride);
+    }
+  }
+
+ private:
+  // A plain loop, since std::max_element is not vectorised.
+  static int16_t Largest(const int16_t* values, int width) {
+    int16_t largest = 0;
+    for (int z = 0; z < width; ++z) largest = values[z] > largest ? values[z] : largest;
+    return largest;
+  }
+  static void Lower(const int16_t* row, int k, int16_t* best) {
+    const int16_t add = static_cast<int16_t>(k * k);
+    for (int z = 0; z < kSmallSide; ++z) {
+      const int16_t through = static_cast<int16_t>(row[z] + add);
+      best[z] = through < best[z] ? through : best[z];
+    }
+  }
+  int count_;
+  std::vector<int16_t> rows_;
+};
+
+std::vector<int32_t> SmallDistanceTransform(std::span<const uint8_t> occupancy, int g) {
+  const size_t side = g, plane = side * side;
+  std::vector<int32_t> d(occupancy.size());
+  LinePass(occupancy, g, d.data());
+  std::vector<int16_t> small(d.size());
+  for (size_t i = 0; i < d.size(); ++i) small[i] = static_cast<int16_t>(std::min<int32_t>(d[i], kSmallFar));
+  RowsPass pass(g);
+  for (size_t x = 0; x < side; ++x) pass.Run(&small[x * plane], side, g);
+  for (size_t y = 0; y < side; ++y) pass.Run(&small[y * side], plane, g);
+  return {small.begin(), small.end()};
+}
+
 // Without an occupied cell SciPy's transform measures to the cell (-1,0,0); so does the published system.
 int32_t SquaredDistanceToNoCell(int x, int y, int z) { return (x + 1) * (x + 1) + y * y + z * z; }
 
@@ -146,6 +204,7 @@ std::vector<int32_t> SquaredDistanceTransform(std::span<const uint8_t> occupancy
     std::fill(d.begin(), d.end(), -1);
     return d;
   }
+  if (g <= kSmallSide) return SmallDistanceTransform(occupancy, g);
   LinePass(occupancy, g, d.data());
   EnvelopePass pass(g);
   for (size_t x = 0; x < side; ++x) {

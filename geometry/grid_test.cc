@@ -1,6 +1,7 @@
 #include "geometry/grid.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -78,23 +79,31 @@ std::vector<uint8_t> RandomOccupancy(int g, int64_t occupied, NumpyRandomState& 
 
 TEST(SquaredDistanceTransform, EqualsBruteForce) {
   NumpyRandomState random(1);
-  for (const int g : {1, 2, 3, 7, 9, 16, 17}) {
-    for (const int occupied : {1, 3, 40}) {
+  for (const int g : {1, 2, 3, 7, 9, 17, 63, 64, 65, 66}) {
+    for (const int occupied : {1, 2, 30}) {
       const std::vector<uint8_t> occupancy = RandomOccupancy(g, occupied, random);
-      std::vector<int> sites;
-      for (size_t i = 0; i < occupancy.size(); ++i) {
-        if (occupancy[i]) sites.push_back(static_cast<int>(i));
+      std::vector<std::array<int, 3>> sites;
+      for (int i = 0; i < g * g * g; ++i) {
+        if (occupancy[i]) sites.push_back({i / (g * g), i / g % g, i % g});
       }
       const std::vector<int32_t> transform = SquaredDistanceTransform(occupancy, g);
-      for (int i = 0; i < g * g * g; ++i) {
+      for (int i = 0; i<g * g * g; i += g> 20 ? 5 : 1) {
         int best = std::numeric_limits<int>::max();
-        for (const int s : sites) {
-          const int dx = i / (g * g) - s / (g * g), dy = i / g % g - s / g % g, dz = i % g - s % g;
+        for (const auto& s : sites) {
+          const int dx = i / (g * g) - s[0], dy = i / g % g - s[1], dz = i % g - s[2];
           best = std::min(best, dx * dx + dy * dy + dz * dz);
         }
         ASSERT_EQ(transform[i], best) << g << " " << occupied << " " << i;
       }
     }
+  }
+}
+
+TEST(SquaredDistanceTransform, FromOneCornerToAnother) {
+  for (const int g : {64, 65}) {
+    std::vector<uint8_t> occupancy(g * g * g, 0);
+    occupancy[0] = 1;
+    EXPECT_EQ(SquaredDistanceTransform(occupancy, g).back(), 3 * (g - 1) * (g - 1));
   }
 }
 
