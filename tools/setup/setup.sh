@@ -51,7 +51,7 @@ wanted_debs() {
   local deb name version installed
   for deb in "$debs"/*.deb; do
     read -r name version < <(dpkg-deb -W --showformat '${Package} ${Version}\n' "$deb")
-    installed=$(dpkg-query -W -f '${db:Status-Abbrev}|${Version}' "$name" 2> /dev/null | sed -n 's/^ii *|//p')
+    installed=$(dpkg-query -W -f '${db:Status-Abbrev}|${Version}' "$name" 2> /dev/null | sed -n 's/^ii *|//p') || true
     if [ -z "$installed" ] || dpkg --compare-versions "$version" gt "$installed"; then
       realpath "$deb"
     fi
@@ -68,10 +68,11 @@ install_packages() {
     local files
     mapfile -t files < <(wanted_debs)
     [ ${#files[@]} = 0 ] ||
-      root apt-get install -q -y --no-install-recommends --no-download "${files[@]}" || true
+      root apt-get install -q -y --no-install-recommends "${files[@]}" || true
   else
-    { root apt-get update -q &&
-      root apt-get install -q -y --no-install-recommends "${packages[@]}"; } || true
+    # Old lists may do, and what is missing in the end is said below.
+    root apt-get update -q || true
+    root apt-get install -q -y --no-install-recommends "${packages[@]}" || true
   fi
   mapfile -t packages < <(missing)
   [ ${#packages[@]} -gt 0 ] || return 0

@@ -1,0 +1,44 @@
+# What one does here, in one word. The work is in ./test, ./demo and tools/.
+FUZZ_SECONDS ?= 60
+BAZEL ?= bazel
+
+# Threads without LibTorch, whose OpenMP ThreadSanitizer cannot follow.
+TSAN_TESTS = $(shell $(BAZEL) query --noshow_progress 'tests(//...) except rdeps(//..., @libtorch//:torch)' 2> /dev/null)
+
+.PHONY: help test demo sanitize asan tsan lint fuzz bench dist format
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+test: ## set the machine up if need be; lint and every test, optimised
+	@./test
+
+demo: ## from furniture models to out/demo/report.html
+	@./demo
+
+sanitize: asan tsan ## every test under ASan and UBSan; those without LibTorch under TSan too
+
+asan:
+	$(BAZEL) test --config=asan //...
+
+tsan:
+	$(BAZEL) test --config=tsan $(TSAN_TESTS)
+
+lint: ## the lint of ./test, and clang-tidy over everything
+	@tools/setup/setup.sh --dev
+	tools/lint/lint.py
+	$(BAZEL) build --config=tidy --keep_going //...
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (60), from its corpus on; findings in out/fuzz
+	@tools/setup/setup.sh --dev
+	@BAZEL=$(BAZEL) tools/bazel/run_fuzzers.sh $(FUZZ_SECONDS)
+
+bench: ## every benchmark
+	@set -e; for target in $$($(BAZEL) query --noshow_progress 'attr(tags, benchmark, //...)' 2> /dev/null); do \
+	  echo "== $$target"; $(BAZEL) run --noshow_progress --ui_event_filters=-info $$target; \
+	done
+
+dist: ## all programs as one archive for other machines in out/dist (DIST_TORCH=1: LibTorch too)
+	@BAZEL=$(BAZEL) tools/setup/dist.sh out/dist
+
+format: ## clang-format over all C++ sources
+	@tools/lint/lint.py --fix
