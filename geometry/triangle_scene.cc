@@ -72,6 +72,7 @@ absl::StatusOr<TriangleScene> TriangleScene::Create(const TriangleMesh& mesh) {
   // A few thousand queries do not pay for a better tree: it takes four times as long to build.
   rtcSetSceneBuildQuality(impl->scene, RTC_BUILD_QUALITY_LOW);
   const RTCGeometry geometry = rtcNewGeometry(device, RTC_GEOMETRY_TYPE_USER);
+  rtcSetGeometryBuildQuality(geometry, RTC_BUILD_QUALITY_LOW);
   rtcSetGeometryUserPrimitiveCount(geometry, static_cast<unsigned>(impl->triangles.size()));
   rtcSetGeometryUserData(geometry, impl.get());
   rtcSetGeometryBoundsFunction(geometry, &TriangleBounds, nullptr);
