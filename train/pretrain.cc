@@ -324,14 +324,9 @@ absl::StatusOr<PretrainResult> Pretrain(const PretrainConfig& config) {
   MF_ASSIGN_OR_RETURN(const std::unique_ptr<RunFolder> folder, RunFolder::Open(config.save_dir()));
   PretrainRun run(config, *folder, std::move(corpus));
   absl::StatusOr<PretrainResult> result = CatchTensorErrors([&] { return run.Run(); });
-  if (result.ok()) {
-    *result->mutable_provenance() = CollectProvenance("pretrain", config);
-    if (absl::Status status = folder->WriteRecord(*result); !status.ok()) result = status;
-  }
-  RunStatus status = run.Status(result.ok() ? "done" : "failed");
-  if (!result.ok()) status.set_error(std::string(result.status().message()));
-  const absl::Status written = folder->WriteStatus(std::move(status));
-  if (result.ok() && !written.ok()) return written;
+  if (result.ok()) *result->mutable_provenance() = CollectProvenance("pretrain", config);
+  const PretrainResult record = result.ok() ? *result : PretrainResult();
+  MF_RETURN_IF_ERROR(folder->Conclude(run.Status("running"), result.status(), record));
   return result;
 }
 

@@ -158,4 +158,14 @@ absl::Status RunFolder::WriteStatus(RunStatus status) {
   return WriteFileAtomically(JoinPath(path_, "status.textproto"), text);
 }
 
+absl::Status RunFolder::Conclude(RunStatus status, const absl::Status& outcome,
+                                 const google::protobuf::Message& result) {
+  absl::Status concluded = outcome;
+  if (concluded.ok()) concluded = WriteRecord(result);
+  status.set_state(concluded.ok() ? "done" : "failed");
+  if (!concluded.ok()) status.set_error(std::string(concluded.message()));
+  const absl::Status written = WriteStatus(std::move(status));
+  return concluded.ok() ? written : concluded;
+}
+
 }  // namespace manyform

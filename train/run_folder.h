@@ -42,6 +42,10 @@ class RunFolder {
   /// Writes status.textproto with host and process filled in. While `state` is "running", at most every two
   /// seconds.
   absl::Status WriteStatus(RunStatus status);
+  /// The end of a run: record.binpb if `outcome` is OK, and the state "done" or "failed" with its message.
+  /// \returns `outcome`, or what kept an OK one from being written.
+  absl::Status Conclude(RunStatus status, const absl::Status& outcome,
+                        const google::protobuf::Message& result);
 
  private:
   RunFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
