@@ -1,5 +1,7 @@
 #include "data/split_manifest_io.h"
 
+#include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+bool IsInteger(const Json& json) {
+  return json.is_number_integer() && (!json.is_number_unsigned() || json.get<uint64_t>() <= INT64_MAX);
+}
+
 // A member of an object as T; absent ones leave `value` as it is.
 class ObjectReader {
  public:
@@ -29,11 +35,11 @@ class ObjectReader {
     if (!json_.contains(key)) return absl::InvalidArgumentError(absl::StrCat(where_, key, " is missing"));
     return String(key, value);
   }
-  template <class F>
-  absl::Status Take(const char* key, const char* expected, bool (Json::*is)() const noexcept, F take) const {
+  template <class Is, class F>
+  absl::Status Take(const char* key, const char* expected, Is is, F take) const {
     const auto it = json_.find(key);
     if (it == json_.end()) return absl::OkStatus();
-    if (!((*it).*is)()) return Wrong(key, expected);
+    if (!std::invoke(is, *it)) return Wrong(key, expected);
     take(*it);
     return absl::OkStatus();
   }
@@ -48,7 +54,7 @@ class ObjectReader {
 
 absl::Status ParseCounts(const Json& counts, const std::string& where, SplitMeta* meta) {
   for (const auto& [split, shapes] : counts.items()) {
-    if (!shapes.is_number_integer()) {
+    if (!IsInteger(shapes)) {
       return absl::InvalidArgumentError(absl::StrCat(where, split, " is not an integer"));
     }
     SplitCount* count = meta->add_counts();
@@ -64,8 +70,8 @@ absl::Status ParseMeta(const Json& json, const std::string& where, SplitMeta* me
   MF_RETURN_IF_ERROR(reader.String("cache_root", meta->mutable_cache_root()));
   MF_RETURN_IF_ERROR(reader.String("train_split", meta->mutable_train_split()));
   MF_RETURN_IF_ERROR(reader.String("eval_split", meta->mutable_eval_split()));
-  MF_RETURN_IF_ERROR(reader.Take("seed", "an integer", &Json::is_number_integer,
-                                 [&](const Json& j) { meta->set_seed(j.get<int64_t>()); }));
+  MF_RETURN_IF_ERROR(
+      reader.Take("seed", "an integer", IsInteger, [&](const Json& j) { meta->set_seed(j.get<int64_t>()); }));
   absl::Status status;
   MF_RETURN_IF_ERROR(reader.Take("ratios_mesh_pc_udf", "a list", &Json::is_array, [&](const Json& ratios) {
     for (const Json& ratio : ratios) {
