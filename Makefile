@@ -2,8 +2,7 @@
 FUZZ_SECONDS ?= 60
 BAZEL ?= bazel
 
-# Threads without LibTorch, whose OpenMP ThreadSanitizer cannot follow.
-TSAN_TESTS = $(shell $(BAZEL) query --noshow_progress 'tests(//...) except rdeps(//..., @libtorch//:torch)' 2> /dev/null)
+QUERY = $(BAZEL) query --noshow_progress --noshow_loading_progress --ui_event_filters=-info
 
 .PHONY: help test demo sanitize asan tsan lint fuzz bench dist format
 help: ## this list
@@ -20,8 +19,10 @@ sanitize: asan tsan ## every test under ASan and UBSan; those without LibTorch u
 asan:
 	$(BAZEL) test --config=asan //...
 
+# Threads without LibTorch, whose OpenMP ThreadSanitizer cannot follow.
 tsan:
-	$(BAZEL) test --config=tsan $(TSAN_TESTS)
+	tests=$$($(QUERY) 'tests(//...) except rdeps(//..., @libtorch//:torch)') && \
+	  $(BAZEL) test --config=tsan $$tests
 
 lint: ## the lint of ./test, and clang-tidy over everything
 	@tools/setup/setup.sh --dev
@@ -30,15 +31,15 @@ lint: ## the lint of ./test, and clang-tidy over everything
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60), from its corpus on; findings in out/fuzz
 	@tools/setup/setup.sh --dev
-	@BAZEL=$(BAZEL) tools/bazel/run_fuzzers.sh $(FUZZ_SECONDS)
+	@BAZEL="$(BAZEL)" tools/bazel/run_fuzzers.sh $(FUZZ_SECONDS)
 
 bench: ## every benchmark
-	@set -e; for target in $$($(BAZEL) query --noshow_progress 'attr(tags, benchmark, //...)' 2> /dev/null); do \
+	@set -e; targets=$$($(QUERY) 'attr(tags, benchmark, //...)'); for target in $$targets; do \
 	  echo "== $$target"; $(BAZEL) run --noshow_progress --ui_event_filters=-info $$target; \
 	done
 
 dist: ## all programs as one archive for other machines in out/dist (DIST_TORCH=1: LibTorch too)
-	@BAZEL=$(BAZEL) tools/setup/dist.sh out/dist
+	@BAZEL="$(BAZEL)" tools/setup/dist.sh out/dist
 
 format: ## clang-format over all C++ sources
 	@tools/lint/lint.py --fix

@@ -8,8 +8,8 @@ seconds=${1:-60}
 read -ra bazel <<< "${BAZEL:-bazel}"
 query() { "${bazel[@]}" query --noshow_progress --noshow_loading_progress --ui_event_filters=-info,-debug "$@"; }
 
-mapfile -t targets < <(query 'attr(tags, "\bfuzz\b", //...)')
-[ ${#targets[@]} -gt 0 ] || { echo "no fuzz targets" >&2; exit 1; }
+found=$(query 'attr(tags, "\bfuzz\b", //...)') || exit 1
+mapfile -t targets <<< "$found"
 "${bazel[@]}" build --config=fuzz "${targets[@]}" || exit 1
 bin=$("${bazel[@]}" info --config=fuzz --noshow_progress --ui_event_filters=-info bazel-bin)
 
@@ -19,7 +19,7 @@ for target in "${targets[@]}"; do
   program=$bin/${name/:/\/}
   out=$PWD/out/fuzz/${name//[\/:]/_}
   mkdir -p "$out/corpus" "$out/seeds"
-  query "labels(data, ${target}_replay)" | sed 's,^//,,; s,:,/,; s,^/,,' | xargs -r -I{} cp -f {} "$out/seeds/"
+  query "kind('source file', deps(labels(data, ${target}_replay)))" | sed 's,^//,,; s,:,/,; s,^/,,' | xargs -r -I{} cp -f {} "$out/seeds/"
   echo "== $target: $seconds s"
   if ! (cd "$out" && "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     corpus seeds > log 2>&1); then
