@@ -12,7 +12,7 @@
 namespace manyform {
 namespace {
 
-// out |= in moved by one cell along the axis with this stride, cells of `block` moving together.
+// out |= in moved one cell up and down the axis with this stride; a line is what the axis may not leave.
 void OrShifted(const uint8_t* in, uint8_t* out, size_t cells, size_t stride, size_t line) {
   for (size_t base = 0; base < cells; base += line) {
     const uint8_t* source = in + base;

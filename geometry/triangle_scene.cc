@@ -10,6 +10,13 @@
 #include "geometry/mesh.h"
 #include "geometry/triangle_scene_impl.h"
 
+#ifdef __SANITIZE_THREAD__
+// Embree and TBB are not instrumented: their own synchronisation cannot be seen, and looks like its absence.
+extern "C" const char* __tsan_default_suppressions() {
+  return "called_from_lib:libembree3\ncalled_from_lib:libtbb.so\n";
+}
+#endif
+
 namespace manyform {
 namespace {
 
