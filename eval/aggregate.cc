@@ -47,7 +47,7 @@ void AddUcpr(const MeasuredFile& file, std::vector<Measurement>* out) {
   const char* keys[][2] = {{"r@1", "R@1"}, {"r@5", "R@5"}, {"r@10", "R@10"}, {"mAP", "MRR"}};
   for (const auto& [key, name] : keys) {
     out->push_back({.stage = 1,
-                    .column = {.name = name + where, .percent = true},
+                    .column = {.name = name + where, .stage = "ucpr", .percent = true},
                     .label = record.label(),
                     .value = MetricOr(record, key, kNaN),
                     .chance = MetricOr(record, absl::StrCat("expected_random_", key), kNaN),
@@ -77,7 +77,7 @@ void AddCpac(const MeasuredFile& file, std::vector<Measurement>* out) {
   const bool baseline_only = IsTrue(record, "baseline_only");
   for (const Key& key : kKeys) {
     const TableColumn column = {
-        .name = key.name + where, .lower_is_better = key.error, .percent = !key.error};
+        .name = key.name + where, .stage = "cpac", .lower_is_better = key.error, .percent = !key.error};
     const auto add = [&](const std::string& label, const std::string& metric, bool baseline) {
       const double value = MetricOr(record, metric, kNaN);
       const bool measured = std::any_of(record.metrics().begin(), record.metrics().end(),
@@ -104,7 +104,7 @@ void AddFinetune(const MeasuredFile& file, std::vector<Measurement>* out) {
   if (train != test && !train.empty() && !test.empty()) absl::StrAppend(&name, " ", train, "→", test);
   const auto& result = std::get<FinetuneResult>(file.result);
   out->push_back({.stage = 0,
-                  .column = {.name = name, .percent = true},
+                  .column = {.name = name, .stage = "finetune", .percent = true},
                   .label = record.label(),
                   .value = MetricOr(record, "test_acc", kNaN),
                   .chance = result.classes_size() > 0 ? 1.0 / result.classes_size() : kNaN,

@@ -12,7 +12,8 @@
 namespace manyform {
 
 struct TableColumn {
-  std::string name;  ///< "R@1 mesh→udfgrid", "acc K=5", "MAE"
+  std::string name;   ///< "R@1 mesh→udfgrid", "acc K=5", "MAE"
+  std::string stage;  ///< "finetune", "ucpr", "cpac"
   bool lower_is_better = false;
   bool percent = false;  ///< a share of one, which people read in percent
   int most_seeds = 0;    ///< the largest n of its cells: cells with fewer are partial

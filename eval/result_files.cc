@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/result_writer.h"
 #include "base/status_macros.h"
+#include "eval/record.h"
 
 namespace manyform {
 namespace {
@@ -67,9 +68,9 @@ std::string Describe(const MaterializeResult& r) {
 }
 
 std::string Describe(const PretrainResult& r) {
-  return absl::StrFormat("%d epochs, %d steps, loss %.4f; %.2f M parameters; %.1f shapes/s", r.epochs(),
-                         r.steps(), r.last_loss(), static_cast<double>(r.parameters()) / 1e6,
-                         r.samples_per_second());
+  return absl::StrFormat("%s: %d epochs, %d steps, loss %.4f; %.2f M parameters; %.1f shapes/s",
+                         LabelOf(r.checkpoint()), r.epochs(), r.steps(), r.last_loss(),
+                         static_cast<double>(r.parameters()) / 1e6, r.samples_per_second());
 }
 
 template <class T>
