@@ -20,6 +20,8 @@ namespace {
 constexpr absl::string_view kSuffix = ".npy";
 constexpr uint32_t kAlignment = 64;
 constexpr int kDeflateLevel = 6;
+// What incompressible data can grow by: five bytes in some ten thousand.
+constexpr uint64_t kDeflateMargin = 1 << 22;
 // Inflated to find a compressed member's header, which is shorter for any array NumPy can have.
 constexpr uint64_t kHeaderProbe = 4096;
 
@@ -169,27 +171,36 @@ absl::StatusOr<Array> NpzReader::Read(std::string_view name, bool verify) const 
   return array;
 }
 
-absl::StatusOr<std::string> EncodeNpz(std::span<const NamedArray> arrays, const NpzOptions& options) {
-  uint64_t total = 0;
-  for (const NamedArray& named : arrays) {
-    total += named.array.size() * named.array.item_size + 4096 + 2 * named.name.size();
-  }
-  if (total > std::numeric_limits<uint32_t>::max() || arrays.size() > 0xfffe) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("an .npz of ", arrays.size(), " arrays and ", total, " bytes is too large for zip"));
-  }
-  libdeflate_compressor* deflater = options.compress ? libdeflate_alloc_compressor(kDeflateLevel) : nullptr;
-  const auto free_deflater = absl::MakeCleanup([deflater] {
-    if (deflater != nullptr) libdeflate_free_compressor(deflater);
-  });
-  std::string out;
-  out.reserve(options.compress ? total / 2 : total);
-  std::vector<ZipMember> members;
+absl::StatusOr<uint64_t> StoredNpzSize(std::span<const NamedArray> arrays) {
+  uint64_t size = 0, name_sizes = 0;
   absl::flat_hash_set<std::string> names;
   for (const auto& [name, array] : arrays) {
     if (name.empty() || name.size() > 0xff00 || !names.insert(name).second) {
       return absl::InvalidArgumentError(absl::StrCat("array name \"", name, "\" is empty, long or repeated"));
     }
+    const uint64_t name_size = name.size() + kSuffix.size();
+    size += ZipHeaderSize(size, name_size, kAlignment) + EncodeNpyHeader(array).size();
+    size += static_cast<uint64_t>(array.size() * array.item_size);
+    name_sizes += name_size;
+  }
+  size += ZipDirectorySize(arrays.size(), name_sizes);
+  if (size > std::numeric_limits<uint32_t>::max() - kDeflateMargin || arrays.size() > 0xfffe) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an .npz of ", arrays.size(), " arrays and ", size, " bytes is too large for zip"));
+  }
+  return size;
+}
+
+absl::StatusOr<std::string> EncodeNpz(std::span<const NamedArray> arrays, const NpzOptions& options) {
+  MF_ASSIGN_OR_RETURN(const uint64_t stored_size, StoredNpzSize(arrays));
+  libdeflate_compressor* deflater = options.compress ? libdeflate_alloc_compressor(kDeflateLevel) : nullptr;
+  const auto free_deflater = absl::MakeCleanup([deflater] {
+    if (deflater != nullptr) libdeflate_free_compressor(deflater);
+  });
+  std::string out;
+  out.reserve(options.compress ? stored_size / 2 : stored_size);
+  std::vector<ZipMember> members;
+  for (const auto& [name, array] : arrays) {
     const std::string header = EncodeNpyHeader(array);
     const uint64_t data_size = static_cast<uint64_t>(array.size() * array.item_size);
     ZipMember member{.name = absl::StrCat(name, kSuffix)};

@@ -96,6 +96,9 @@ struct NpzOptions {
 /// The bytes of an .npz: zip times fixed, members in the order given, so equal content is equal bytes.
 /// \error InvalidArgument for a repeated or empty name, or more than 4 GiB.
 absl::StatusOr<std::string> EncodeNpz(std::span<const NamedArray> arrays, const NpzOptions& options = {});
+/// Exactly the size of what EncodeNpz makes of such arrays without compression; their data is not looked at.
+/// \error as EncodeNpz.
+absl::StatusOr<uint64_t> StoredNpzSize(std::span<const NamedArray> arrays);
 /// EncodeNpz, written atomically.
 absl::Status WriteNpz(const std::string& path, std::span<const NamedArray> arrays,
                       const NpzOptions& options = {});

@@ -177,6 +177,16 @@ TEST(EncodeNpz, DataLiesAlignedAndEqualContentIsEqualBytes) {
   EXPECT_EQ(*npz->Read("text")->Strings(), (std::vector<std::string>{"lamp", "\xc3\xbc"}));
 }
 
+TEST(StoredNpzSize, LooksAtNoDataAndRefusesWhatZipCannotHold) {
+  std::vector<NamedArray> arrays = {{"x", Array{DType::kF32, 4, {1000, 3}}}};
+  EXPECT_EQ(
+      *StoredNpzSize(arrays),
+      EncodeNpz(std::vector<NamedArray>{{"x", MakeArray(std::vector<float>(3000), {1000, 3})}})->size());
+  arrays[0].array.shape = {1 << 15, 1 << 15};
+  EXPECT_EQ(StoredNpzSize(arrays).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(EncodeNpz(arrays).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(EncodeNpz, RefusesNamesThatClash) {
   const Array a = MakeArray<float>({1}, {1});
   EXPECT_FALSE(EncodeNpz(std::vector<NamedArray>{{"a", a}, {"a", a}}).ok());
@@ -222,6 +232,9 @@ TEST_P(RoundTrip, RandomArrays) {
     for (int i = random() % 6; i-- > 0;) arrays.push_back(RandomArray(i, random));
     const std::string path = TestPath(absl::StrCat("round_", seed, ".npz"));
     ASSERT_TRUE(WriteNpz(path, arrays, {.compress = GetParam()}).ok());
+    if (!GetParam()) {
+      EXPECT_EQ(*StoredNpzSize(arrays), std::filesystem::file_size(path));
+    }
     auto npz = NpzReader::Open(path);
     ASSERT_TRUE(npz.ok()) << npz.status();
     ASSERT_EQ(npz->members().size(), arrays.size());

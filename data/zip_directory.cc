@@ -215,11 +215,21 @@ absl::StatusOr<std::vector<ZipMember>> ReadZipDirectory(std::span<const uint8_t>
   return members;
 }
 
+uint64_t ZipHeaderSize(uint64_t at, uint64_t name_size, uint32_t alignment) {
+  const uint64_t bare = kLocalSize + name_size;
+  uint64_t extra = (alignment - (at + bare) % alignment) % alignment;
+  while (extra != 0 && extra < kAlignmentExtraSize) extra += alignment;
+  return bare + extra;
+}
+
+uint64_t ZipDirectorySize(uint64_t members, uint64_t name_sizes) {
+  return members * kCentralSize + name_sizes + kEndSize;
+}
+
 void AppendZipHeader(ZipMember* member, uint32_t alignment, std::string* out) {
   member->header_offset = out->size();
-  const uint64_t bare = out->size() + kLocalSize + member->name.size();
-  uint64_t extra = (alignment - bare % alignment) % alignment;
-  while (extra != 0 && extra < kAlignmentExtraSize) extra += alignment;
+  const uint64_t extra =
+      ZipHeaderSize(out->size(), member->name.size(), alignment) - kLocalSize - member->name.size();
   Put32(kLocalSignature, out);
   PutCommon(*member, out);
   Put16(static_cast<uint16_t>(extra), out);

@@ -35,6 +35,10 @@ absl::StatusOr<std::vector<ZipMember>> ReadZipDirectory(std::span<const uint8_t>
 /// wherever it falls). Sets the member's two offsets. Times are 1980-01-01, zip's zero.
 /// \pre out->size(), sizes and offsets stay below 4 GiB; alignment is a power of two
 void AppendZipHeader(ZipMember* member, uint32_t alignment, std::string* out);
+/// How many bytes AppendZipHeader appends at offset `at`.
+uint64_t ZipHeaderSize(uint64_t at, uint64_t name_size, uint32_t alignment);
+/// How many bytes AppendZipDirectory appends; `name_sizes` is the sum of the names' lengths.
+uint64_t ZipDirectorySize(uint64_t members, uint64_t name_sizes);
 /// Appends the directory of `members` (fewer than 65536) and the end record.
 void AppendZipDirectory(std::span<const ZipMember> members, std::string* out);
 

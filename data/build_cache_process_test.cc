@@ -1,0 +1,201 @@
+// The program itself, killed, starved and fed with bad input.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/files.h"
+#include "data/manifest.h"
+#include "gtest/gtest.h"
+
+namespace manyform {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr char kProgram[] = "data/build_cache";
+constexpr char kMeshes[] = "testdata/golden/d_splits/tiny/meshes";
+
+std::string NewFolder(absl::string_view name) {
+  const std::string folder = absl::StrCat(testing::TempDir(), "/process_", name);
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  return folder;
+}
+
+std::map<std::string, std::string> Tree(const std::string& folder) {
+  std::map<std::string, std::string> tree;
+  for (const auto& file : fs::recursive_directory_iterator(folder)) {
+    if (file.is_regular_file()) tree[fs::relative(file.path(), folder)] = *ReadFile(file.path());
+  }
+  return tree;
+}
+
+int64_t CountShapes(const std::string& folder) {
+  std::error_code gone;
+  int64_t count = 0;
+  for (const auto& file : fs::recursive_directory_iterator(folder, gone)) {
+    count += file.path().extension() == ".npz";
+  }
+  return count;
+}
+
+// Starts the program; what it prints goes to `log`.
+pid_t Start(std::vector<std::string> arguments, const std::string& log) {
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  dup2(fd, STDERR_FILENO);
+  dup2(fd, STDOUT_FILENO);
+  std::vector<char*> argv = {const_cast<char*>(kProgram)};
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execv(kProgram, argv.data());
+  _exit(127);
+}
+
+int Wait(pid_t pid) {
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::vector<std::string> Arguments(const std::string& root, const std::string& out) {
+  return {"shapenet_root=" + root, "out_root=" + out, "pc_points=64",
+          "dist_ref_points=200",   "df_grid=16",      "pc_grid=16"};
+}
+
+struct Ran {
+  int code;
+  std::string log;
+};
+
+Ran RunProgram(std::vector<std::string> arguments) {
+  const std::string log = testing::TempDir() + "/process.log";
+  const int code = Wait(Start(std::move(arguments), log));
+  return {code, *ReadFile(log)};
+}
+
+std::vector<std::string> With(std::vector<std::string> arguments, const std::string& more) {
+  arguments.push_back(more);
+  return arguments;
+}
+
+TEST(BuildCacheProcess, KilledAgainAndAgainItEndsWithTheSameBytes) {
+  const std::string whole = NewFolder("whole"), out = NewFolder("killed");
+  ASSERT_EQ(RunProgram(With(Arguments(kMeshes, whole), "num_threads=1")).code, 0);
+  int kills = 0;
+  for (int64_t wanted = 2; wanted < 13; wanted += 3) {
+    const pid_t pid =
+        Start(With(Arguments(kMeshes, out), "num_threads=2"), testing::TempDir() + "/killed.log");
+    int status = 0;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+      if (CountShapes(out) >= wanted) {
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        break;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    kills += WIFSIGNALED(status);
+    // Whatever else is there has a name that readers pass over.
+    for (const auto& file : fs::recursive_directory_iterator(out)) {
+      if (file.path().extension() == ".npz") {
+        EXPECT_TRUE(NpzReader::Open(file.path()).ok()) << file.path();
+      }
+    }
+  }
+  EXPECT_GT(kills, 0);
+  const Ran last = RunProgram(With(Arguments(kMeshes, out), "num_threads=3"));
+  EXPECT_EQ(last.code, 0) << last.log;
+  EXPECT_TRUE(Tree(out) == Tree(whole));
+}
+
+TEST(BuildCacheProcess, CtrlCEndsCleanlyAndTheNextRunGoesOn) {
+  const std::string whole = NewFolder("sigint_whole"), out = NewFolder("sigint");
+  ASSERT_EQ(RunProgram(Arguments(kMeshes, whole)).code, 0);
+  const pid_t pid = Start(With(Arguments(kMeshes, out), "num_threads=1"), testing::TempDir() + "/int.log");
+  int status = 0;
+  while (waitpid(pid, &status, WNOHANG) == 0) {
+    if (CountShapes(out) >= 3) {
+      kill(pid, SIGINT);
+      waitpid(pid, &status, 0);
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  // It may have been done before the signal came.
+  if (FileExists(out + "/manifest.binpb")) GTEST_SKIP() << "too fast to interrupt";
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_TRUE(absl::StrContains(*ReadFile(testing::TempDir() + "/int.log"), "error: interrupted"));
+  EXPECT_EQ(RunProgram(Arguments(kMeshes, out)).code, 0);
+  EXPECT_TRUE(Tree(out) == Tree(whole));
+}
+
+TEST(BuildCacheProcess, BadInputIsReportedAndDoesNotStopTheRest) {
+  const std::string root = NewFolder("bad_meshes"), out = NewFolder("bad");
+  fs::copy(kMeshes, root, fs::copy_options::recursive);
+  for (const auto& file : fs::recursive_directory_iterator(root)) fs::permissions(file, fs::perms::owner_all);
+  std::ofstream(root + "/0100/m01/models/model_normalized.obj") << "\x7f"
+                                                                << "ELF no mesh";
+  std::ofstream(root + "/0100/m06/models/model_normalized.obj") << "v nan nan nan\nv nan nan nan\nf 1 2 2\n";
+  fs::create_directories(root + "/0900");
+  const Ran ran = RunProgram(With(Arguments(root, out), "record=" + out + "/record.json"));
+  EXPECT_EQ(ran.code, 0) << ran.log;
+  EXPECT_TRUE(absl::StrContains(ran.log, "failed: train/0100/m01: ")) << ran.log;
+  EXPECT_TRUE(absl::StrContains(ran.log, "failed: train/0100/m06: ")) << ran.log;
+  EXPECT_TRUE(absl::StrContains(ran.log, "11 built, 0 already there, 2 failed")) << ran.log;
+  EXPECT_TRUE(absl::StrContains(*ReadFile(out + "/record.json"), "m06/models/model_normalized.obj"));
+  EXPECT_EQ(ReadManifest(out)->failed_size(), 2);
+
+  fs::remove_all(root + "/0100");
+  fs::remove_all(root + "/0200");
+  const Ran empty = RunProgram(Arguments(root, NewFolder("empty")));
+  EXPECT_EQ(empty.code, 1);
+  EXPECT_TRUE(absl::StrContains(empty.log, "error: no mesh matches")) << empty.log;
+}
+
+TEST(BuildCacheProcess, ConfigErrorsAreTwo) {
+  EXPECT_EQ(RunProgram({"out_root=x"}).code, 2);
+  EXPECT_EQ(RunProgram({"shapenet_root=a", "out_root=x", "pt_dist_mode=sdf"}).code, 2);
+}
+
+// A disk of its own, of 96 KiB: some shapes fit, not all.
+TEST(BuildCacheProcess, FullDisk) {
+  const std::string disk = NewFolder("disk"), whole = NewFolder("disk_whole");
+  if (mount("none", disk.c_str(), "tmpfs", 0, "size=96k,mode=777") != 0) {
+    GTEST_SKIP() << "may not mount a small disk here";
+  }
+  const std::string out = disk + "/cache";
+  const Ran refused = RunProgram(Arguments(kMeshes, out));
+  // What the others leave: told before work that there is room, the program finds that there is not.
+  std::vector<std::string> compressed = With(Arguments(kMeshes, out), "compress=true");
+  const Ran full = RunProgram(compressed);
+  const auto left = Tree(disk);
+  const bool grown = mount("none", disk.c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0;
+  const Ran resumed = grown ? RunProgram(compressed) : Ran{};
+  const auto tree = Tree(out);
+  umount2(disk.c_str(), MNT_DETACH);
+
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_TRUE(absl::StrContains(refused.log, "bytes, but only")) << refused.log;
+  EXPECT_EQ(full.code, 1) << full.log;
+  EXPECT_TRUE(absl::StrContains(full.log, "No space left on device")) << full.log;
+  for (const auto& [name, content] : left) EXPECT_FALSE(absl::StrContains(name, ".tmp.")) << name;
+  ASSERT_TRUE(grown);
+  EXPECT_EQ(resumed.code, 0) << resumed.log;
+  ASSERT_EQ(RunProgram(With(Arguments(kMeshes, whole), "compress=true")).code, 0);
+  EXPECT_TRUE(tree == Tree(whole));
+}
+
+}  // namespace
+}  // namespace manyform
