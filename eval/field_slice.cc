@@ -14,14 +14,12 @@
 namespace manyform {
 namespace {
 
-/// Chunk c asks cells c, c + chunks, c + 2 chunks ... of the layer's Morton order. What a chunk lacks to
-/// n_query repeats its last cell: later tokens of a causal model change nothing before them.
+/// Chunk c asks cells c, c + chunks, c + 2 chunks ... of the layer's Morton order.
 std::vector<std::vector<int64_t>> SpreadChunks(const PointsF& layer, int64_t n_query) {
   const std::vector<int32_t> order = MortonOrder(layer);
   const int64_t cells = layer.rows(), chunks = (cells + n_query - 1) / n_query;
   std::vector<std::vector<int64_t>> spread(chunks);
   for (int64_t i = 0; i < cells; ++i) spread[i % chunks].push_back(order[i]);
-  for (auto& chunk : spread) chunk.resize(n_query, chunk.back());
   return spread;
 }
 
@@ -38,7 +36,10 @@ void PredictLayer(const QueryTransformer& model, const at::Tensor& head, const C
     std::vector<uint8_t> type(count * length);
     for (size_t c = 0; c < count; ++c) {
       PointsF queries(n_query, 3);
-      for (int64_t i = 0; i < n_query; ++i) queries.row(i) = layer.row(chunks[first + c][i]);
+      // A shorter chunk repeats its last cell: later tokens of a causal model change nothing before them.
+      const std::vector<int64_t>& cells = chunks[first + c];
+      for (int64_t i = 0; i < n_query; ++i)
+        queries.row(i) = layer.row(cells[std::min<size_t>(i, cells.size() - 1)]);
       WriteCompletionTokens(sample.context_xyz, sample.context_distance, queries, options.layout,
                             std::span(feat).subspan(c * length * kFeatures, length * kFeatures),
                             std::span(type).subspan(c * length, length));
@@ -48,8 +49,8 @@ void PredictLayer(const QueryTransformer& model, const at::Tensor& head, const C
                                           TypeTensor(type.data(), batch, length), positions, options.z_hat);
     const at::Tensor values = ApplyRidge(states, head).contiguous();
     for (size_t c = 0; c < count; ++c) {
-      for (int64_t i = 0; i < n_query; ++i)
-        predicted[chunks[first + c][i]] = values.const_data_ptr<float>()[c * n_query + i];
+      const float* of_chunk = values.const_data_ptr<float>() + c * n_query;
+      for (size_t i = 0; i < chunks[first + c].size(); ++i) predicted[chunks[first + c][i]] = of_chunk[i];
     }
   }
 }

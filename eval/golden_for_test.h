@@ -58,6 +58,18 @@ inline LoadedModel GoldenModel(const std::string& name) {
   return model;
 }
 
+/// GoldenModel as a checkpoint file of ours in a folder of that name: its path.
+inline std::string WriteGoldenCheckpoint(const std::string& name, const std::string& folder) {
+  const LoadedModel model = GoldenModel(name);
+  Checkpoint checkpoint = {.header = model.header, .model = model.model.parameters()};
+  checkpoint.header.set_stage("pretrain");
+  SetSizes(model.model.config(), &checkpoint.header);
+  const std::string path = absl::StrCat(folder, "/", name, "/last.safetensors");
+  const absl::Status status = WriteCheckpoint(path, checkpoint);
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+  return path;
+}
+
 /// Applies a published command line ("--n_context", "24") to a config with the same names.
 template <class Config>
 void ApplyPublishedArguments(const nlohmann::json& args, Config* config) {

@@ -1,0 +1,178 @@
+// The programs' functions from config to result: what the golden tests, which feed models by hand, do not
+// see.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "base/files.h"
+#include "base/result_writer.h"
+#include "eval/cpac.h"
+#include "eval/golden_for_test.h"
+#include "eval/record.h"
+#include "eval/ucpr.h"
+#include "gtest/gtest.h"
+
+namespace manyform {
+namespace {
+
+class Programs : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { EnterGoldenFolder(); }
+  void SetUp() override {
+    ckpt_ = WriteGoldenCheckpoint("qa", testing::TempDir());
+    ucpr_.set_cache_root("c40");
+    ucpr_.set_split("train");
+    ucpr_.set_ckpt(ckpt_);
+    ucpr_.set_query_backend("mesh");
+    ucpr_.set_gallery_backend("udfgrid");
+    ucpr_.set_num_threads(1);
+    cpac_.set_cache_root("c40");
+    cpac_.set_split("test");
+    cpac_.set_ckpt(ckpt_);
+    cpac_.set_n_context(24);
+    cpac_.set_n_query(24);
+    cpac_.set_num_threads(1);
+  }
+  std::string ckpt_;
+  UcprConfig ucpr_;
+  CpacConfig cpac_;
+};
+
+void ExpectSameMetrics(const ResultRecord& a, const ResultRecord& b, double tolerance) {
+  ASSERT_EQ(a.metrics_size(), b.metrics_size());
+  for (int i = 0; i < a.metrics_size(); ++i) {
+    EXPECT_EQ(a.metrics(i).name(), b.metrics(i).name());
+    EXPECT_NEAR(a.metrics(i).value(), b.metrics(i).value(), tolerance) << a.metrics(i).name();
+  }
+}
+
+TEST_F(Programs, UcprWritesPublishedKeysAndExamples) {
+  ucpr_.set_examples(3);
+  const UcprResult result = ValueOrDie(Ucpr(ucpr_));
+  EXPECT_EQ(result.record().label(), "qa");
+  EXPECT_EQ(result.record().checkpoint_hash().size(), 64);
+  ASSERT_EQ(result.examples_size(), 3);
+  for (const RetrievalExample& example : result.examples()) {
+    ASSERT_EQ(example.gallery_keys_size(), 5);
+    const auto& keys = example.gallery_keys();
+    const auto found = std::find(keys.begin(), keys.end(), example.query_key());
+    if (example.rank() <= 5) {
+      EXPECT_EQ(found - keys.begin() + 1, example.rank());
+    } else {
+      EXPECT_EQ(found, keys.end());
+    }
+  }
+  const auto json = nlohmann::json::parse(ValueOrDie(FormatResult(result, ResultFormat::kJson)));
+  const auto golden = GoldenJson("ucpr.json")["runs"][0]["metrics"];
+  for (const auto& [key, value] : golden.items()) {
+    ASSERT_TRUE(json.contains(key)) << key;
+    if (key != "ckpt" && !value.is_number_float()) {
+      EXPECT_EQ(json[key], value) << key;
+    }
+  }
+  EXPECT_NEAR(json["expected_random_r@5"].get<double>(), 5.0 / 40, 1e-12);
+}
+
+TEST_F(Programs, ResultsDoNotDependOnBatchOrThreads) {
+  ucpr_.set_pooling("mean_a");
+  const ResultRecord record = ValueOrDie(Ucpr(ucpr_)).record();
+  const ResultRecord probe = ValueOrDie(Cpac(cpac_)).record();
+  ucpr_.set_batch(1);
+  ucpr_.set_num_threads(2);
+  cpac_.set_batch(4);
+  cpac_.set_num_threads(2);
+  const ResultRecord other = ValueOrDie(Ucpr(ucpr_)).record();
+  EXPECT_EQ(record.protocol_signature(), other.protocol_signature());
+  // One shape in forty may change places with an equally similar one.
+  ExpectSameMetrics(record, other, 0.026);
+  ExpectSameMetrics(probe, ValueOrDie(Cpac(cpac_)).record(), 1e-4);
+}
+
+TEST_F(Programs, SignatureKnowsTheProtocolNotTheModel) {
+  const ResultRecord record = ValueOrDie(Ucpr(ucpr_)).record();
+  ucpr_.set_ckpt(WriteGoldenCheckpoint("legacy", testing::TempDir()));
+  const ResultRecord legacy = ValueOrDie(Ucpr(ucpr_)).record();
+  EXPECT_EQ(record.protocol_signature(), legacy.protocol_signature()) << "other tokens, same question";
+  EXPECT_NE(record.checkpoint_hash(), legacy.checkpoint_hash());
+  ucpr_.set_n_point(20);
+  EXPECT_NE(legacy.protocol_signature(), ValueOrDie(Ucpr(ucpr_)).record().protocol_signature());
+}
+
+TEST_F(Programs, CpacJsonNestsAsPublished) {
+  cpac_.set_baseline("nn_copy");
+  const CpacResult result = ValueOrDie(Cpac(cpac_));
+  const auto json = nlohmann::json::parse(ValueOrDie(FormatResult(result, ResultFormat::kJson)));
+  for (const auto& run : GoldenJson("cpac.json")["runs"]) {
+    if (run["name"] != "nn_copy") continue;
+    EXPECT_NEAR(json["baseline"]["mae"].get<double>(), run["metrics"]["baseline"]["mae"], 1e-6);
+    EXPECT_EQ(json["baseline"]["name"], "nn_copy");
+    EXPECT_EQ(json["near@tau_report"]["n"], run["metrics"]["near@tau_report"]["n"]);
+    EXPECT_EQ(json["n_shapes_head_train"], 10);
+  }
+}
+
+TEST_F(Programs, BaselineAloneNeedsNoCheckpoint) {
+  cpac_.set_baseline("nn_copy");
+  const ResultRecord with_model = ValueOrDie(Cpac(cpac_)).record();
+  cpac_.clear_ckpt();
+  EXPECT_EQ(Cpac(cpac_).status().code(), absl::StatusCode::kInvalidArgument);
+  cpac_.set_baseline_only(true);
+  cpac_.set_slice_shapes(1);
+  const CpacResult alone = ValueOrDie(Cpac(cpac_));
+  EXPECT_EQ(alone.record().label(), "nn_copy");
+  EXPECT_EQ(MetricOr(alone.record(), "mae", NAN), MetricOr(with_model, "baseline.mae", -1));
+  EXPECT_EQ(alone.slices(0).predicted_size(), 0);
+  EXPECT_EQ(alone.slices(0).baseline_size(), 256);
+}
+
+TEST_F(Programs, SlicesAreOfTheMiddleLayer) {
+  cpac_.set_slice_shapes(2);
+  const CpacResult result = ValueOrDie(Cpac(cpac_));
+  cpac_.set_batch(1);
+  const CpacResult again = ValueOrDie(Cpac(cpac_));
+  ASSERT_EQ(result.slices_size(), 2);
+  for (int s = 0; s < 2; ++s) {
+    const FieldSlice& slice = result.slices(s);
+    ASSERT_EQ(slice.resolution(), 16);
+    const NpzReader npz = ValueOrDie(NpzReader::Open("c40/test/" + slice.key() + ".npz"));
+    const std::vector<float> grid = GoldenArray<float>(npz, "udf_grid");
+    ASSERT_EQ(slice.predicted_size(), 256);
+    double error = 0, spread = 0;
+    for (int x = 0; x < 16; ++x) {
+      for (int y = 0; y < 16; ++y) {
+        EXPECT_EQ(slice.truth(x * 16 + y), grid[(x * 16 + y) * 16 + 8]);
+        EXPECT_NEAR(slice.predicted(x * 16 + y), again.slices(s).predicted(x * 16 + y), 1e-4);
+        error += std::abs(slice.predicted(x * 16 + y) - slice.truth(x * 16 + y)) / 256;
+        spread += slice.truth(x * 16 + y) / 256;
+      }
+    }
+    EXPECT_LT(error, spread) << "nearer to the truth than a field of zeros";
+  }
+}
+
+TEST_F(Programs, ErrorsSayWhatIsThere) {
+  const auto message = [](const absl::Status& status) { return std::string(status.message()); };
+  ucpr_.set_split("evil");
+  EXPECT_TRUE(absl::StrContains(message(Ucpr(ucpr_).status()), "train_udf")) << Ucpr(ucpr_).status();
+  ucpr_.set_split("train");
+  ucpr_.set_max_len(10);
+  EXPECT_TRUE(absl::StrContains(message(Ucpr(ucpr_).status()), "max_len 10")) << Ucpr(ucpr_).status();
+  ucpr_.clear_max_len();
+  ucpr_.set_ckpt(WriteGoldenCheckpoint("legacy", testing::TempDir()));
+  ucpr_.set_qa_tokens(1);
+  EXPECT_EQ(Ucpr(ucpr_).status().code(), absl::StatusCode::kInvalidArgument);
+  ucpr_.set_ckpt("ckpt/nothing.safetensors");
+  EXPECT_EQ(Ucpr(ucpr_).status().code(), absl::StatusCode::kNotFound);
+  ucpr_.set_ckpt("ckpt/qa.safetensors");
+  EXPECT_FALSE(Ucpr(ucpr_).ok()) << "no header of ours";
+  cpac_.set_head_train_split("train_pc");
+  EXPECT_TRUE(absl::StrContains(message(Cpac(cpac_).status()), "train_udf")) << Cpac(cpac_).status();
+  cpac_.clear_head_train_split();
+  cpac_.set_head_train_n(3);
+  cpac_.set_ridge_lambda(0);
+  EXPECT_TRUE(absl::StrContains(message(Cpac(cpac_).status()), "ridge_lambda")) << Cpac(cpac_).status();
+}
+
+}  // namespace
+}  // namespace manyform
