@@ -37,10 +37,13 @@ bool EndsTheBuild(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || absl::IsCancelled(status);
 }
 
-absl::StatusOr<CacheManifest> ReadManifestIfAny(const std::string& root) {
-  absl::StatusOr<CacheManifest> manifest = ReadManifest(root);
+// Nothing where there is none; a damaged one is nothing to a build that replaces it.
+absl::StatusOr<CacheManifest> ReadOldManifest(const BuildCacheConfig& config) {
+  absl::StatusOr<CacheManifest> manifest = ReadManifest(config.out_root());
   if (absl::IsNotFound(manifest.status())) return CacheManifest();
-  return manifest;
+  if (!absl::IsDataLoss(manifest.status()) || !config.overwrite()) return manifest;
+  LogLine(absl::StrCat(manifest.status().message(), "; replaced"));
+  return CacheManifest();
 }
 
 absl::Status WriteSplitLists(const std::string& root, const std::vector<MeshSource>& meshes) {
@@ -100,8 +103,11 @@ class Builder {
     if (config_.overwrite()) {
       // The old manifest must not vouch for files that are about to be replaced.
       MF_RETURN_IF_ERROR(journal_->Start(header));
-      const std::string manifest = JoinPath(root, kManifestName);
-      if (FileExists(manifest)) MF_RETURN_IF_ERROR(WriteManifest(root, WithOptions(plan_.manifest)));
+      if (plan_.manifest.shapes_size() > 0) {
+        MF_RETURN_IF_ERROR(WriteManifest(root, WithOptions(plan_.manifest)));
+      } else {
+        unlink(JoinPath(root, kManifestName).c_str());
+      }
       for (const std::string& path : plan_.obsolete) {
         LogLine(absl::StrCat(path, ": removed, its mesh is no longer in the list"));
         unlink(path.c_str());
@@ -227,7 +233,7 @@ absl::StatusOr<BuildCacheResult> BuildCache(const BuildCacheConfig& config) {
   MF_ASSIGN_OR_RETURN(std::vector<ShapeEntry> shapes, ListShapesToBuild(meshes, config));
   MF_ASSIGN_OR_RETURN(std::unique_ptr<CacheJournal> journal,
                       CacheJournal::Open(JoinPath(config.out_root(), kJournalName)));
-  MF_ASSIGN_OR_RETURN(const CacheManifest manifest, ReadManifestIfAny(config.out_root()));
+  MF_ASSIGN_OR_RETURN(const CacheManifest manifest, ReadOldManifest(config));
   MF_ASSIGN_OR_RETURN(BuildPlan plan, PlanBuild(std::move(shapes), config, manifest, journal->content()));
   return Builder(config, std::move(meshes), std::move(plan), std::move(journal)).Run();
 }

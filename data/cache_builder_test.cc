@@ -212,6 +212,18 @@ TEST(BuildCache, OtherOptionsAreRefusedByName) {
   EXPECT_TRUE(Tree(out) == Tree(fresh));
 }
 
+TEST(BuildCache, ADamagedManifestIsReportedOrReplaced) {
+  const std::string out = NewFolder("damaged");
+  BuildCacheConfig config = TinyConfig(std::string(kTiny) + "meshes", out);
+  MustBuild(config);
+  const auto whole = Tree(out);
+  std::ofstream(out + "/manifest.binpb") << "\xff\xff";
+  EXPECT_EQ(BuildCache(config).status().code(), absl::StatusCode::kDataLoss);
+  config.set_overwrite(true);
+  EXPECT_EQ(MustBuild(config).built(), 13);
+  EXPECT_TRUE(Tree(out) == whole);
+}
+
 TEST(BuildCache, OverwritingOneSplitLeavesNoMixture) {
   const std::string out = NewFolder("mixture");
   BuildCacheConfig config = TinyConfig(std::string(kTiny) + "meshes", out);
