@@ -69,6 +69,14 @@ TransformerConfig ConfigOf(const CheckpointHeader& header) {
           .max_len = header.max_len()};
 }
 
+void SetSizes(const TransformerConfig& sizes, CheckpointHeader* header) {
+  header->set_d_model(static_cast<int32_t>(sizes.d_model));
+  header->set_layers(static_cast<int32_t>(sizes.layers));
+  header->set_heads(static_cast<int32_t>(sizes.heads));
+  header->set_n_types(static_cast<int32_t>(sizes.n_types));
+  header->set_max_len(static_cast<int32_t>(sizes.max_len));
+}
+
 absl::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint) {
   SafeTensors file;
   for (const Group& group : kGroups)

@@ -27,8 +27,9 @@ absl::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoi
 /// \error as ReadSafeTensors; InvalidArgument if the header and the tensors disagree.
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path);
 
-/// The sizes a header gives.
+/// The sizes a header gives, and giving it them.
 TransformerConfig ConfigOf(const CheckpointHeader& header);
+void SetSizes(const TransformerConfig& sizes, CheckpointHeader* header);
 
 /// What measuring needs of a checkpoint.
 struct LoadedModel {

@@ -197,13 +197,8 @@ absl::Status PretrainRun::Step(const Batch& batch) {
 Checkpoint PretrainRun::Snapshot() const {
   Checkpoint checkpoint;
   CheckpointHeader& header = checkpoint.header;
-  const TransformerConfig& sizes = model_->config();
   header.set_stage("pretrain");
-  header.set_d_model(static_cast<int32_t>(sizes.d_model));
-  header.set_layers(static_cast<int32_t>(sizes.layers));
-  header.set_heads(static_cast<int32_t>(sizes.heads));
-  header.set_n_types(static_cast<int32_t>(sizes.n_types));
-  header.set_max_len(static_cast<int32_t>(sizes.max_len));
+  SetSizes(model_->config(), &header);
   header.set_epoch(at_.epoch);
   header.set_step(at_.step);
   header.set_n_point(config_.n_point());

@@ -70,7 +70,8 @@ absl::Status CheckSameRun(const std::string& path, const CheckpointHeader& heade
     return refuse("made under another version of the config");
   }
   if (header.data_fingerprint() != data_fingerprint)
-    return refuse("made on other data: the shapes of the cache or their mixture have changed");
+    return refuse(
+        "made from other inputs: the shapes, their mixture or the checkpoint it started from have changed");
   return absl::OkStatus();
 }
 

@@ -17,7 +17,8 @@ std::string RunFingerprint(const google::protobuf::Message& config);
 std::string RunConfigText(const google::protobuf::Message& config);
 
 /// \error FailedPrecondition naming the first field in which the config that made the checkpoint at `path`
-/// differs from `config`, with both values, or that the data is not what it was.
+/// differs from `config`, with both values, or that its inputs are not
+/// what they were.
 absl::Status CheckSameRun(const std::string& path, const CheckpointHeader& header,
                           const google::protobuf::Message& config, const std::string& data_fingerprint);
 

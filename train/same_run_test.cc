@@ -40,7 +40,7 @@ TEST(SameRunTest, TheDifferenceIsNamed) {
   EXPECT_TRUE(absl::StrContains(CheckSameRun("c", header, config, "data").message(),
                                 "mix_config not given, now \"mix.yaml\""));
   config.clear_mix_config();
-  EXPECT_TRUE(absl::StrContains(CheckSameRun("c", header, config, "other").message(), "other data"));
+  EXPECT_TRUE(absl::StrContains(CheckSameRun("c", header, config, "other").message(), "other inputs"));
 }
 
 TEST(SameRunTest, AnotherStagesCheckpointIsRefused) {
