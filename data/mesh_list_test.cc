@@ -46,7 +46,9 @@ TEST(DivideTrainTest, PublishedDivisions) {
 
 // The published inference looks at whole paths; ours at what is below the root.
 TEST(InferClassAndId, PublishedPathsBelowTheirRoot) {
-  for (const auto& [path, expected] : Golden()["infer_synset_model"].items()) {
+  const auto golden = Golden();
+  int compared = 0;
+  for (const auto& [path, expected] : golden["infer_synset_model"].items()) {
     const std::vector<std::string> unlike = {"/data/models/shapenet/a/b/models/x.obj",
                                              "models/a/b/models/x.obj", "root/cls/item.obj", "d/x.obj",
                                              "root\\a\\b\\models\\m.obj"};
@@ -54,7 +56,9 @@ TEST(InferClassAndId, PublishedPathsBelowTheirRoot) {
     const auto [class_name, id] = InferClassAndId(ToStd(absl::StripPrefix(path, "root/")));
     EXPECT_EQ(class_name, expected[0].get<std::string>()) << path;
     EXPECT_EQ(id, expected[1].get<std::string>()) << path;
+    ++compared;
   }
+  EXPECT_EQ(compared, 3);
 }
 
 TEST(InferClassAndId, WhatAUserExpects) {

@@ -244,7 +244,8 @@ TEST_P(RoundTrip, RandomArrays) {
       EXPECT_EQ(read->dtype, written.array.dtype);
       EXPECT_EQ(read->shape, written.array.shape);
       EXPECT_EQ(read->fortran_order, written.array.fortran_order);
-      EXPECT_EQ(memcmp(read->data, written.array.data, read->size() * read->item_size), 0);
+      const int64_t bytes = read->size() * read->item_size;
+      EXPECT_TRUE(std::equal(read->data, read->data + bytes, written.array.data));
     }
   }
 }
