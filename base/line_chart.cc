@@ -163,6 +163,7 @@ std::vector<LegendEntry> FlowLegend(std::span<const ChartSeries> series, int wid
   std::vector<LegendEntry> entries;
   double x = kLeft;
   int row = 0;
+  if (series.size() == 1) return entries;  // the axis names it
   for (const ChartSeries& one : series) {
     const double needed = 36 + 7.0 * static_cast<double>(one.name.size());
     if (x > kLeft && x + needed > width - kRight) x = kLeft, ++row;

@@ -26,8 +26,8 @@ std::vector<double> AxisTicks(double low, double high, int most);
 /// The shortest text that tells ticks `step` apart: "0.25", "15k", "1e-07".
 std::string TickLabel(double value, double step);
 
-/// An <svg> element; text takes the page's font, colours are told apart by the colour-blind. Without a finite
-/// point it says so inside the frame.
+/// An <svg> element; text takes the page's font, colours are told apart by the colour-blind. A legend where
+/// there are two series or more. Without a finite point it says so inside the frame.
 std::string LineChartSvg(std::span<const ChartSeries> series, const ChartOptions& options);
 
 }  // namespace manyform

@@ -87,6 +87,11 @@ TEST(LineChartSvg, ManyPointsBecomeAMeanAndABand) {
   EXPECT_EQ(Count(svg.substr(svg.find("<path ")), "L"), 99);
 }
 
+TEST(LineChartSvg, OneSeriesNeedsNoLegend) {
+  const std::vector<ChartSeries> series = {{"loss", {0, 1}, {1, 2}}};
+  EXPECT_EQ(Count(LineChartSvg(series, {.title = "t", .y_label = "y"}), "class=\"legend\""), 0);
+}
+
 TEST(LineChartSvg, GapsInterruptTheLine) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::vector<ChartSeries> series = {{"a", {0, 1, 2, 3, 4}, {1, 2, nan, 3, 4}}};

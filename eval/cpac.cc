@@ -199,7 +199,7 @@ ResultRecord MakeRecord(const CpacConfig& config, const CompletionRun& run, cons
   } else {
     builder.NoteJson("baseline", "null");
   }
-  return builder.Finish(label, run.shapes->fingerprint(), model != nullptr ? model->hash : "", "float32");
+  return builder.Finish(label, run.shapes->fingerprint(), model != nullptr ? model->hash : "", "f32");
 }
 
 }  // namespace

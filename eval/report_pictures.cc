@@ -19,6 +19,9 @@
 namespace manyform {
 namespace {
 
+// Two charts stand side by side on the page: drawn at the size they are shown in.
+constexpr int kChartWidth = 520, kChartHeight = 240;
+
 double NumberIn(const JsonValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) return static_cast<double>(*integer);
   if (const auto* real = std::get_if<double>(&value)) return *real;
@@ -186,13 +189,20 @@ absl::StatusOr<std::string> RunCharts(const std::string& run_dir) {
   name = name.substr(name.rfind('/') + 1);
   const std::string axis = AxisName(rows);
   std::string html = absl::StrCat(
-      "<figure>", LineChartSvg(losses, {.title = name, .x_label = axis, .y_label = "loss"}), "</figure>\n");
+      "<figure>",
+      LineChartSvg(
+          losses,
+          {.title = name, .x_label = axis, .y_label = "loss", .width = kChartWidth, .height = kChartHeight}),
+      "</figure>\n");
   const std::vector<ChartSeries> accuracies = SeriesOf(rows, IsAccuracy);
   if (!accuracies.empty()) {
-    absl::StrAppend(
-        &html, "<figure>",
-        LineChartSvg(accuracies, {.title = name + ": accuracy", .x_label = axis, .y_label = "accuracy"}),
-        "</figure>\n");
+    absl::StrAppend(&html, "<figure>",
+                    LineChartSvg(accuracies, {.title = name + ": accuracy",
+                                              .x_label = axis,
+                                              .y_label = "accuracy",
+                                              .width = kChartWidth,
+                                              .height = kChartHeight}),
+                    "</figure>\n");
   }
   return html;
 }

@@ -122,7 +122,7 @@ ResultRecord MakeRecord(const UcprConfig& config, const Plan& plan, const ShapeL
   }
   builder.Note("ckpt", config.ckpt());
   const std::string label = config.label().empty() ? LabelOf(config.ckpt()) : config.label();
-  return builder.Finish(label, shapes.fingerprint(), model.hash, "float32");
+  return builder.Finish(label, shapes.fingerprint(), model.hash, "f32");
 }
 
 }  // namespace
