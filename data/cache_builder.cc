@@ -224,7 +224,10 @@ class Builder {
 
 }  // namespace
 
-absl::StatusOr<BuildCacheResult> BuildCache(const BuildCacheConfig& config) {
+absl::StatusOr<BuildCacheResult> BuildCache(const BuildCacheConfig& given) {
+  // Threads read the config: no default is left for protobuf to make at first use.
+  BuildCacheConfig config = given;
+  FillDefaults(&config);
   MF_RETURN_IF_ERROR(CheckShapeOptions(config));
   NoteSeed("seed", config.seed());
   NoteSeed("split_seed", static_cast<uint64_t>(config.split_seed()));
