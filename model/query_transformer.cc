@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/numpy_random.h"
 #include "base/status_macros.h"
+#include "model/feed_forward.h"
 
 namespace manyform {
 namespace {
@@ -199,12 +200,6 @@ at::Tensor QueryTransformer::Attend(const Layer& layer, const at::Tensor& x, boo
   return mixed.transpose(1, 2).reshape({batch, length, d});
 }
 
-at::Tensor QueryTransformer::FeedForward(const Layer& layer, const at::Tensor& x) const {
-  const at::Tensor normed = at::layer_norm(x, {config_.d_model}, layer.norm2_w, layer.norm2_b, kLayerNormEps);
-  return at::linear(at::gelu(at::linear(normed, layer.linear1_w, layer.linear1_b)), layer.linear2_w,
-                    layer.linear2_b);
-}
-
 Hidden QueryTransformer::Forward(const at::Tensor& feat, const at::Tensor& type_id,
                                  const ForwardOptions& options) const {
   Hidden out;
@@ -217,7 +212,9 @@ Hidden QueryTransformer::Forward(const at::Tensor& feat, const at::Tensor& type_
       x = x.flatten(0, 1).index_select(0, options.rows);
     }
     x = x + at::linear(mixed, layer.out_w, layer.out_b);
-    x = x + FeedForward(layer, x);
+    const at::Tensor normed =
+        at::layer_norm(x, {config_.d_model}, layer.norm2_w, layer.norm2_b, kLayerNormEps);
+    x = x + FeedForward(normed, layer.linear1_w, layer.linear1_b, layer.linear2_w, layer.linear2_b);
   }
   out.h = x;
   if (options.need_z_hat) out.z_hat = at::linear(x, head_w_, head_b_);

@@ -74,7 +74,6 @@ class QueryTransformer {
   // Points the members below at parameters_.
   void Bind();
   at::Tensor Attend(const Layer& layer, const at::Tensor& x, bool causal) const;
-  at::Tensor FeedForward(const Layer& layer, const at::Tensor& x) const;
 
   TransformerConfig config_;
   NamedTensors parameters_;
