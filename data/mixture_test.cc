@@ -13,7 +13,8 @@ namespace {
 
 TEST(Mixture, StreamsAreThePublishedOnes) {
   const GoldenNpz arrays("d_splits/mixture.npz");
-  for (const auto& c : GoldenJson("d_splits/mixture.json")["cases"]) {
+  const nlohmann::json cases = GoldenJson("d_splits/mixture.json")["cases"];
+  for (const nlohmann::json& c : cases) {
     const std::vector<int64_t> sizes = c["sizes"];
     for (int epoch = 0; epoch < 3; ++epoch) {
       const std::vector<Draw> draws = OrThrow(MixtureDraws(
