@@ -64,6 +64,8 @@ class LintTest(unittest.TestCase):
 
     def test_untested_source(self):
         self.expect("base/x.cc:1: no test beside it", {"base/x.cc": ""})
+        self.expect("base/x.cc:1: no test", {"base/x.cc": "", "data/y_test.cc": '#include "base/x.h"\n'})
+        self.assertEqual(self.lint({"base/x.cc": "", "base/y_test.cc": '#include "base/x.h"\n'}), (0, ""))
 
     def test_rooms(self):
         self.expect("base/a.h:2: base may not include data", {"base/a.h": '#pragma once\n#include "data/b.h"\n'})
