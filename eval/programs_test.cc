@@ -108,7 +108,8 @@ TEST_F(Programs, CpacJsonNestsAsPublished) {
   cpac_.set_baseline("nn_copy");
   const CpacResult result = ValueOrDie(Cpac(cpac_));
   const auto json = nlohmann::json::parse(ValueOrDie(FormatResult(result, ResultFormat::kJson)));
-  for (const auto& run : GoldenJson("cpac.json")["runs"]) {
+  const nlohmann::json golden = GoldenJson("cpac.json");
+  for (const auto& run : golden["runs"]) {
     if (run["name"] != "nn_copy") continue;
     EXPECT_NEAR(json["baseline"]["mae"].get<double>(), run["metrics"]["baseline"]["mae"], 1e-6);
     EXPECT_EQ(json["baseline"]["name"], "nn_copy");
