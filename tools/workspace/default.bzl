@@ -4,6 +4,7 @@ load("//tools/workspace/absl:repository.bzl", "absl_repository")
 load("//tools/workspace/assimp:repository.bzl", "assimp_repository")
 load("//tools/workspace/benchmark:repository.bzl", "benchmark_repository")
 load("//tools/workspace/cuda:repository.bzl", "cuda_repository")
+load("//tools/workspace/debian_rules:repository.bzl", "debian_rules_repository")
 load("//tools/workspace/eigen:repository.bzl", "eigen_repository")
 load("//tools/workspace/embree:repository.bzl", "embree_repository")
 load("//tools/workspace/googletest:repository.bzl", "googletest_repository")
@@ -23,8 +24,8 @@ load("//tools/workspace/yaml_cpp:repository.bzl", "yaml_cpp_repository")
 def add_default_repositories():
     # Bazel 4 fetches these four from the network unless they are declared.
     debian_rules_cc_repository(name = "rules_cc")
-    native.local_repository(name = "rules_java", path = "/usr/share/bazel/rules/java")
-    native.local_repository(name = "rules_proto", path = "/usr/share/bazel/rules/proto")
+    debian_rules_repository(name = "rules_java", rules = "java")
+    debian_rules_repository(name = "rules_proto", rules = "proto")
     native.local_repository(name = "remote_coverage_tools", path = "tools/workspace/remote_coverage_tools")
 
     absl_repository(name = "absl")
