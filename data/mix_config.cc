@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "base/files.h"
 #include "base/status_macros.h"
 #include "data/backends.h"
+#include "yaml-cpp/eventhandler.h"
 #include "yaml-cpp/yaml.h"
 
 namespace manyform {
@@ -146,6 +148,29 @@ absl::StatusOr<MixConfig> FromYaml(const YAML::Node& root, const std::string& fi
   return config;
 }
 
+class IgnoreEvents : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+};
+
+// YAML::Load reads the first alone, and YAML::LoadAll finds documents for ever in "[a],?\n4 s".
+bool HasSecondDocument(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  IgnoreEvents ignore;
+  return parser.HandleNextDocument(ignore) && parser.HandleNextDocument(ignore);
+}
+
 // What both forms owe: names, and that every dataset can be opened.
 absl::StatusOr<MixConfig> Finish(MixConfig config, const std::string& file) {
   if (config.datasets().empty()) {
@@ -174,12 +199,10 @@ absl::StatusOr<MixConfig> Finish(MixConfig config, const std::string& file) {
 
 absl::StatusOr<MixConfig> ParseMixYaml(const std::string& text, const std::string& name) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.size() != 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, ": ", documents.size(), " documents, expected one"));
+    if (HasSecondDocument(text)) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ": more than one document, expected one"));
     }
-    MF_ASSIGN_OR_RETURN(MixConfig config, FromYaml(documents[0], name));
+    MF_ASSIGN_OR_RETURN(MixConfig config, FromYaml(YAML::Load(text), name));
     return Finish(std::move(config), name);
   } catch (const YAML::Exception& e) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": ", e.what()));

@@ -85,7 +85,8 @@ TEST(MixConfig, MistakesAreNamedWithPathAndField) {
       {"[1, 2]", "datasets"},
       {"", "x.yaml"},
       {"a: [", "x.yaml"},
-      {"---\ndatasets: [{cache_root: c}]\n---\na: 1", "2 documents"},
+      {"[ta],?\n4 s\n", "more than one document"},
+      {"---\ndatasets: [{cache_root: c}]\n---\na: 1", "more than one document"},
   };
   for (const auto& [text, what] : cases) {
     const absl::Status status = ParseMixYaml(text, "x.yaml").status();
