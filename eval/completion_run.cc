@@ -65,8 +65,8 @@ at::Tensor QueryStates(const QueryTransformer& model, const at::Tensor& feat, co
   const Hidden hidden = model.Forward(feat, type, {.need_z_hat = z_hat});
   at::Tensor positions = at::empty({static_cast<int64_t>(query_positions.size())}, at::kLong);
   std::copy(query_positions.begin(), query_positions.end(), positions.mutable_data_ptr<int64_t>());
-  const at::Tensor states = (z_hat ? hidden.z_hat : hidden.h).index_select(1, positions);
-  return states.reshape({-1, states.size(2)});
+  const at::Tensor states = (z_hat ? hidden.z_hat : hidden.h).index_select(1, positions.to(model.device()));
+  return states.reshape({-1, states.size(2)}).cpu();
 }
 
 absl::Status VisitCompletions(const QueryTransformer& model, const CompletionRun& run,
@@ -100,9 +100,9 @@ absl::Status VisitCompletions(const QueryTransformer& model, const CompletionRun
   for (int64_t first = 0;;) {
     MF_ASSIGN_OR_RETURN(const Batch* const batch, loader->Next());
     if (batch == nullptr) return absl::OkStatus();
-    const at::Tensor states =
-        QueryStates(model, FeatureTensor(batch->feat.data(), batch->size, batch->length),
-                    TypeTensor(batch->type.data(), batch->size, batch->length), positions, options.z_hat);
+    const at::Tensor states = QueryStates(
+        model, FeatureTensor(batch->feat.data(), batch->size, batch->length, model.device()),
+        TypeTensor(batch->type.data(), batch->size, batch->length, model.device()), positions, options.z_hat);
     const std::span<CompletionSample> own = std::span(samples).subspan(first, batch->size);
     MF_RETURN_IF_ERROR(visit(first, own, states));
     for (CompletionSample& sample : own) sample = {};

@@ -15,6 +15,7 @@
 #include "eval/metrics.h"
 #include "eval/record.h"
 #include "eval/ridge.h"
+#include "model/device.h"
 
 namespace manyform {
 namespace {
@@ -244,6 +245,7 @@ absl::StatusOr<CpacResult> Cpac(const CpacConfig& config) {
   if (config.ckpt().empty() && !config.baseline_only())
     return absl::InvalidArgumentError("field ckpt is required unless baseline_only is set");
   SetTensorThreads(config.num_threads());
+  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));
   const auto open = [&config](const std::string& split) -> absl::StatusOr<std::shared_ptr<const ShapeList>> {
     MF_ASSIGN_OR_RETURN(ShapeList list, ShapeList::Open(config.cache_root(), split));
     NoteInput(absl::StrCat(config.cache_root(), "/", split), list.fingerprint());
@@ -253,7 +255,7 @@ absl::StatusOr<CpacResult> Cpac(const CpacConfig& config) {
   MF_ASSIGN_OR_RETURN(std::shared_ptr<const ShapeList> shapes, open(config.split()));
   if (config.baseline_only()) return MeasureCpac(config, std::move(shapes), nullptr, nullptr);
   MF_ASSIGN_OR_RETURN(std::shared_ptr<const ShapeList> head_shapes, open(config.head_train_split()));
-  MF_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(config.ckpt()));
+  MF_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(config.ckpt(), device));
   NoteInput(config.ckpt(), model.hash);
   MF_ASSIGN_OR_RETURN(CpacResult result,
                       MeasureCpac(config, std::move(shapes), std::move(head_shapes), &model));

@@ -96,11 +96,12 @@ absl::StatusOr<at::Tensor> EmbedShapes(const QueryTransformer& model, const Toke
   while (true) {
     MF_ASSIGN_OR_RETURN(const Batch* const batch, loader->Next());
     if (batch == nullptr) break;
-    const at::Tensor type = TypeTensor(batch->type.data(), batch->size, batch->length);
-    const Hidden hidden = model.Forward(FeatureTensor(batch->feat.data(), batch->size, batch->length), type,
-                                        {.need_z_hat = options.pooling == Pooling::kMeanPredicted});
+    const at::Tensor type = TypeTensor(batch->type.data(), batch->size, batch->length, model.device());
+    const Hidden hidden =
+        model.Forward(FeatureTensor(batch->feat.data(), batch->size, batch->length, model.device()), type,
+                      {.need_z_hat = options.pooling == Pooling::kMeanPredicted});
     sums.narrow(0, batch->draws.front().shape, batch->size)
-        .add_(NormalizeRows(PoolHidden(hidden, type, options.pooling)));
+        .add_(NormalizeRows(PoolHidden(hidden, type, options.pooling)).cpu());
     progress.Add(batch->size);
   }
   return NormalizeRows(sums);

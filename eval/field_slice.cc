@@ -45,8 +45,9 @@ void PredictLayer(const QueryTransformer& model, const at::Tensor& head, const C
                             std::span(type).subspan(c * length, length));
     }
     const int64_t batch = static_cast<int64_t>(count);
-    const at::Tensor states = QueryStates(model, FeatureTensor(feat.data(), batch, length),
-                                          TypeTensor(type.data(), batch, length), positions, options.z_hat);
+    const at::Tensor states =
+        QueryStates(model, FeatureTensor(feat.data(), batch, length, model.device()),
+                    TypeTensor(type.data(), batch, length, model.device()), positions, options.z_hat);
     const at::Tensor values = ApplyRidge(states, head).contiguous();
     for (size_t c = 0; c < count; ++c) {
       const float* of_chunk = values.const_data_ptr<float>() + c * n_query;

@@ -16,6 +16,7 @@
 #include "eval/embed.h"
 #include "eval/ranks.h"
 #include "eval/record.h"
+#include "model/device.h"
 
 namespace manyform {
 namespace {
@@ -160,9 +161,10 @@ absl::StatusOr<UcprResult> MeasureUcpr(const UcprConfig& config, std::shared_ptr
 
 absl::StatusOr<UcprResult> Ucpr(const UcprConfig& config) {
   SetTensorThreads(config.num_threads());
+  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));
   MF_ASSIGN_OR_RETURN(ShapeList list, ShapeList::Open(config.cache_root(), config.split()));
   const auto shapes = std::make_shared<const ShapeList>(std::move(list));
-  MF_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(config.ckpt()));
+  MF_ASSIGN_OR_RETURN(LoadedModel model, LoadModel(config.ckpt(), device));
   NoteInput(absl::StrCat(config.cache_root(), "/", config.split()), shapes->fingerprint());
   NoteInput(config.ckpt(), model.hash);
   NoteSeed("eval_seed", static_cast<uint64_t>(config.eval_seed()));

@@ -108,11 +108,12 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {
   return checkpoint;
 }
 
-absl::StatusOr<LoadedModel> LoadModel(const std::string& path) {
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path, c10::Device device) {
   MF_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(path));
   MF_ASSIGN_OR_RETURN(QueryTransformer model,
                       QueryTransformer::FromTensors(ConfigOf(checkpoint.header), checkpoint.model));
   model.SetRequiresGrad(false);
+  model.To(device);
   std::string hash = HashTensors(checkpoint.model);
   return LoadedModel{std::move(model), std::move(checkpoint.header), std::move(hash)};
 }
@@ -120,7 +121,7 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path) {
 std::string HashTensors(const NamedTensors& tensors) {
   std::vector<std::string> lines;
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor bytes = tensor.detach().contiguous();
+    const at::Tensor bytes = tensor.detach().cpu().contiguous();
     const std::string_view view(static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes());
     lines.push_back(absl::StrCat(name, " ", c10::toString(bytes.scalar_type()), " [",
                                  absl::StrJoin(bytes.sizes(), ","), "] ", Sha256Hex(view), "\n"));
@@ -135,12 +136,12 @@ int SetTensorThreads(int num_threads) {
   return threads;
 }
 
-at::Tensor FeatureTensor(const float* feat, int64_t batch, int64_t length) {
-  return at::from_blob(const_cast<float*>(feat), {batch, length, kFeat}, at::kFloat);
+at::Tensor FeatureTensor(const float* feat, int64_t batch, int64_t length, c10::Device device) {
+  return at::from_blob(const_cast<float*>(feat), {batch, length, kFeat}, at::kFloat).to(device);
 }
 
-at::Tensor TypeTensor(const uint8_t* type, int64_t batch, int64_t length) {
-  return at::from_blob(const_cast<uint8_t*>(type), {batch, length}, at::kByte).to(at::kLong);
+at::Tensor TypeTensor(const uint8_t* type, int64_t batch, int64_t length, c10::Device device) {
+  return at::from_blob(const_cast<uint8_t*>(type), {batch, length}, at::kByte).to(device).to(at::kLong);
 }
 
 }  // namespace manyform

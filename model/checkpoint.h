@@ -37,15 +37,15 @@ struct LoadedModel {
   CheckpointHeader header;
   std::string hash;  ///< HashTensors of the model
 };
-absl::StatusOr<LoadedModel> LoadModel(const std::string& path);
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path, c10::Device device = c10::kCPU);
 
 /// SHA-256 of the tensors' names, types, shapes and bytes, whatever their order.
 std::string HashTensors(const NamedTensors& tensors);
 
 /// Threads LibTorch uses, 0: all cores; returns how many.
 int SetTensorThreads(int num_threads);
-/// (B,T,15) and (B,T) tensors over a batch's memory, types widened to i64. The features are not copied.
-at::Tensor FeatureTensor(const float* feat, int64_t batch, int64_t length);
-at::Tensor TypeTensor(const uint8_t* type, int64_t batch, int64_t length);
+/// (B,T,15) and (B,T) tensors of a batch, types widened to i64. On the CPU the features are not copied.
+at::Tensor FeatureTensor(const float* feat, int64_t batch, int64_t length, c10::Device device = c10::kCPU);
+at::Tensor TypeTensor(const uint8_t* type, int64_t batch, int64_t length, c10::Device device = c10::kCPU);
 
 }  // namespace manyform

@@ -167,6 +167,12 @@ absl::StatusOr<QueryTransformer> QueryTransformer::FromTensors(const Transformer
   return model;
 }
 
+void QueryTransformer::To(c10::Device device) {
+  for (auto& [name, tensor] : parameters_)
+    tensor = tensor.detach().to(device).requires_grad_(tensor.requires_grad());
+  Bind();
+}
+
 void QueryTransformer::SetRequiresGrad(bool value) {
   for (auto& [name, tensor] : parameters_) tensor.set_requires_grad(value);
 }

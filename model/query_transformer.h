@@ -57,6 +57,9 @@ class QueryTransformer {
   /// Leaves that require gradients unless SetRequiresGrad(false); they share storage with the module.
   const NamedTensors& parameters() const { return parameters_; }
   void SetRequiresGrad(bool value);
+  /// Moves the weights; parameters() are new leaves afterwards.
+  void To(c10::Device device);
+  c10::Device device() const { return pos_emb_.device(); }
 
   /// feat (B,T,15) f32, type_id (B,T) i64. \pre T <= max_len, 0 <= types < n_types
   at::Tensor Embed(const at::Tensor& feat, const at::Tensor& type_id) const;

@@ -53,7 +53,7 @@ absl::StatusOr<Pooling> ParsePooling(const std::string& name, bool qa_tokens) {
 
 at::Tensor PooledTokens(const at::Tensor& type_id, Pooling pooling) {
   const auto only = [&](int64_t token) {
-    at::Tensor mask = at::zeros(type_id.sizes(), at::kBool);
+    at::Tensor mask = at::zeros_like(type_id, at::kBool);
     mask.select(1, token).fill_(true);
     return mask;
   };
@@ -63,7 +63,7 @@ at::Tensor PooledTokens(const at::Tensor& type_id, Pooling pooling) {
     case Pooling::kBos:
       return only(0);
     case Pooling::kMean:
-      return at::ones(type_id.sizes(), at::kBool);
+      return at::ones_like(type_id, at::kBool);
     case Pooling::kMeanNoSpecial:
       return type_id.ne(kBos) & type_id.ne(kEos);
     case Pooling::kMeanPoints:
@@ -81,7 +81,7 @@ at::Tensor PooledHidden(const QueryTransformer& model, const at::Tensor& feat, c
   const at::Tensor mask = PooledTokens(type_id, pooling);
   const at::Tensor rows = mask.flatten().nonzero().squeeze(1);
   const Hidden hidden = model.Forward(feat, type_id, {.causal = causal, .need_z_hat = false, .rows = rows});
-  const at::Tensor sum = at::zeros({type_id.size(0), hidden.h.size(1)})
+  const at::Tensor sum = at::zeros({type_id.size(0), hidden.h.size(1)}, hidden.h.options())
                              .index_add(0, at::floor_divide(rows, type_id.size(1)), hidden.h);
   return sum / mask.sum(1, /*keepdim=*/true).clamp_min(1);
 }
@@ -103,6 +103,10 @@ absl::StatusOr<ClassifierHead> ClassifierHead::FromTensors(int64_t d_model, int6
     return absl::InvalidArgumentError(
         absl::StrCat("no classifier of ", classes, " classes on ", d_model, " features"));
   return ClassifierHead({{kWeight, given[kWeight].clone()}, {kBias, given[kBias].clone()}});
+}
+
+void ClassifierHead::To(c10::Device device) {
+  for (auto& [name, tensor] : parameters_) tensor = tensor.detach().to(device).requires_grad_(true);
 }
 
 at::Tensor ClassifierHead::Logits(const at::Tensor& pooled) const {

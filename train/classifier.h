@@ -36,6 +36,8 @@ class ClassifierHead {
                                                     const NamedTensors& tensors);
   /// cls.weight (classes,d) and cls.bias (classes), leaves that require gradients.
   const NamedTensors& parameters() const { return parameters_; }
+  /// Moves the weights; parameters() are new leaves afterwards.
+  void To(c10::Device device);
   /// (B,d) to (B,classes).
   at::Tensor Logits(const at::Tensor& pooled) const;
 

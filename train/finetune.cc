@@ -22,6 +22,7 @@
 #include "base/status_macros.h"
 #include "data/batch_loader.h"
 #include "model/checkpoint.h"
+#include "model/device.h"
 #include "train/allocator.h"
 #include "train/classifier.h"
 #include "train/corpus.h"
@@ -59,12 +60,14 @@ struct EpochSums {
 
 class FinetuneRun {
  public:
-  FinetuneRun(const FinetuneConfig& config, RunFolder* folder) : config_(config), folder_(folder) {}
+  FinetuneRun(const FinetuneConfig& config, c10::Device device, RunFolder* folder)
+      : config_(config), device_(device), folder_(folder) {}
+  /// Nothing in the folder changes unless it returns OK.
+  absl::Status Begin();
   absl::StatusOr<FinetuneResult> Run();
   RunStatus Status() const;
 
  private:
-  absl::Status Begin();
   absl::Status CreateModel();
   absl::Status Continue();
   void MakeOptimizer();
@@ -82,6 +85,7 @@ class FinetuneRun {
   }
 
   const FinetuneConfig& config_;
+  const c10::Device device_;
   RunFolder* const folder_;  // null: nothing is kept on disk
   FinetunePlan plan_;
   FinetuneData data_;
@@ -131,6 +135,8 @@ absl::Status FinetuneRun::SetWeights(const NamedTensors& model, const NamedTenso
   MF_ASSIGN_OR_RETURN(model_, QueryTransformer::FromTensors(plan_.sizes, model));
   MF_ASSIGN_OR_RETURN(head_, ClassifierHead::FromTensors(
                                  plan_.sizes.d_model, static_cast<int64_t>(data_.class_names.size()), head));
+  model_->To(device_);
+  head_->To(device_);
   return absl::OkStatus();
 }
 
@@ -166,6 +172,8 @@ absl::Status FinetuneRun::Begin() {
                       data_.test.shapes.size(), data_.length));
   head_.emplace(plan_.sizes.d_model, static_cast<int64_t>(data_.class_names.size()),
                 static_cast<uint64_t>(config_.seed()));
+  model_->To(device_);
+  head_->To(device_);
   MakeOptimizer();
   if (folder_ == nullptr) return absl::OkStatus();
   if (FileExists(folder_->last())) MF_RETURN_IF_ERROR(Continue());
@@ -177,11 +185,11 @@ absl::Status FinetuneRun::Begin() {
 absl::Status FinetuneRun::TrainStep(const Batch& batch, EpochSums* sums) {
   std::vector<int64_t> labels;
   for (const Draw& draw : batch.draws) labels.push_back(data_.train.labels[draw.shape]);
-  const at::Tensor label = at::tensor(labels, at::kLong);
+  const at::Tensor label = at::tensor(labels, at::kLong).to(device_);
   optimizer_->ClearGradients();
-  const at::Tensor pooled = PooledHidden(*model_, FeatureTensor(batch.feat.data(), batch.size, batch.length),
-                                         TypeTensor(batch.type.data(), batch.size, batch.length), pooling_,
-                                         config_.cls_is_causal());
+  const at::Tensor pooled = PooledHidden(
+      *model_, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
+      TypeTensor(batch.type.data(), batch.size, batch.length, device_), pooling_, config_.cls_is_causal());
   const at::Tensor logits = head_->Logits(pooled);
   const at::Tensor loss = at::cross_entropy_loss(logits, label);
   const double value = loss.item<double>();
@@ -324,7 +332,6 @@ absl::Status FinetuneRun::RestoreBest() {
 }
 
 absl::StatusOr<FinetuneResult> FinetuneRun::Run() {
-  MF_RETURN_IF_ERROR(Begin());
   MF_RETURN_IF_ERROR(TrainEpochs());
   MF_RETURN_IF_ERROR(RestoreBest());
   FinetuneOutcome outcome{.best_epoch = best_epoch_ < 0 ? epoch_ - 1 : best_epoch_,
@@ -350,11 +357,13 @@ absl::StatusOr<FinetuneResult> Finetune(const FinetuneConfig& config) {
   MF_RETURN_IF_ERROR(CheckConfig(config));
   KeepFreedMemory();
   SetTensorThreads(config.num_threads());
+  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));
   std::unique_ptr<RunFolder> folder;
   if (!config.save_dir().empty()) {
     MF_ASSIGN_OR_RETURN(folder, RunFolder::Open(config.save_dir()));
   }
-  FinetuneRun run(config, folder.get());
+  FinetuneRun run(config, device, folder.get());
+  MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
   absl::StatusOr<FinetuneResult> result = CatchTensorErrors([&] { return run.Run(); });
   if (result.ok()) *result->mutable_provenance() = CollectProvenance("finetune", config);
   const FinetuneResult record = result.ok() ? *result : FinetuneResult();

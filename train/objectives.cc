@@ -29,7 +29,7 @@ std::vector<int64_t> TorchPermutation(int64_t n, NumpyRandomState& random) {
 
 at::Tensor PredictingRows(const at::Tensor& type_id) {
   const int64_t batch = type_id.size(0), length = type_id.size(1);
-  const at::Tensor types = type_id.contiguous();
+  const at::Tensor types = type_id.cpu().contiguous();
   const int64_t* type = types.const_data_ptr<int64_t>();
   const bool answers = std::any_of(type, type + batch * length, IsAnswer);
   std::vector<int64_t> rows;
@@ -47,14 +47,14 @@ at::Tensor CosineLoss(const at::Tensor& predicted, const at::Tensor& target) {
 }
 
 at::Tensor NepaLoss(const QueryTransformer& model, const at::Tensor& feat, const at::Tensor& type_id) {
-  const at::Tensor rows = PredictingRows(type_id);
+  const at::Tensor rows = PredictingRows(type_id).to(type_id.device());
   const Hidden hidden = model.Forward(feat, type_id, {.rows = rows});
   return CosineLoss(hidden.z_hat, hidden.z.detach().flatten(0, 1).index_select(0, rows + 1));
 }
 
 at::Tensor MaskTokens(const at::Tensor& type_id, double ratio, NumpyRandomState& random) {
   const int64_t batch = type_id.size(0), length = type_id.size(1);
-  const at::Tensor types = type_id.contiguous();
+  const at::Tensor types = type_id.cpu().contiguous();
   at::Tensor masked = at::zeros({batch, length}, at::kBool);
   for (int64_t b = 0; b < batch; ++b) {
     const int64_t* type = types.const_data_ptr<int64_t>() + b * length;

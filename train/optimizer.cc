@@ -24,7 +24,7 @@ AdamW::AdamW(NamedTensors parameters, const AdamWOptions& options)
     exp_avg_.push_back(at::zeros_like(tensor.detach()));
     exp_avg_sq_.push_back(at::zeros_like(tensor.detach()));
     // f32, as PyTorch keeps it in its checkpoints.
-    step_.push_back(at::zeros({}, at::kFloat));
+    step_.push_back(at::zeros({}, tensor.detach().options().dtype(at::kFloat)));
   }
 }
 

@@ -41,10 +41,11 @@ absl::StatusOr<at::Tensor> PredictLogits(const QueryTransformer& model, const Cl
     MF_ASSIGN_OR_RETURN(const Batch* batch, loader->Next());
     if (batch == nullptr) return sum / static_cast<double>(options.resamples);
     const int64_t first = batch->index * options.batch;
-    const at::Tensor pooled = PooledHidden(
-        model, FeatureTensor(batch->feat.data(), batch->size, batch->length),
-        TypeTensor(batch->type.data(), batch->size, batch->length), options.pooling, options.causal);
-    sum.slice(0, first, first + batch->size).add_(head.Logits(pooled));
+    const at::Tensor pooled =
+        PooledHidden(model, FeatureTensor(batch->feat.data(), batch->size, batch->length, model.device()),
+                     TypeTensor(batch->type.data(), batch->size, batch->length, model.device()),
+                     options.pooling, options.causal);
+    sum.slice(0, first, first + batch->size).add_(head.Logits(pooled).cpu());
   }
 }
 

@@ -23,6 +23,7 @@
 #include "base/status_macros.h"
 #include "data/batch_loader.h"
 #include "model/checkpoint.h"
+#include "model/device.h"
 #include "train/allocator.h"
 #include "train/corpus.h"
 #include "train/objectives.h"
@@ -59,14 +60,15 @@ struct Speed {
 
 class PretrainRun {
  public:
-  PretrainRun(const PretrainConfig& config, RunFolder& folder, Corpus corpus)
-      : config_(config), folder_(folder), corpus_(std::move(corpus)) {}
+  PretrainRun(const PretrainConfig& config, c10::Device device, RunFolder& folder, Corpus corpus)
+      : config_(config), device_(device), folder_(folder), corpus_(std::move(corpus)) {}
 
+  /// Nothing in the folder changes unless it returns OK.
+  absl::Status Begin();
   absl::StatusOr<PretrainResult> Run();
-  RunStatus Status(const char* state) const;
+  RunStatus Status() const;
 
  private:
-  absl::Status Begin();
   absl::Status ContinueFrom(const std::string& path, bool same_run);
   absl::Status CreateModel(const Checkpoint* from);
   absl::Status Loop();
@@ -83,6 +85,7 @@ class PretrainRun {
   }
 
   const PretrainConfig& config_;
+  const c10::Device device_;
   RunFolder& folder_;
   const Corpus corpus_;
   const int64_t batches_per_epoch_ = BatchesPerEpoch(corpus_.draws_per_epoch, config_.batch());
@@ -114,6 +117,7 @@ absl::Status PretrainRun::CreateModel(const Checkpoint* from) {
       model_->ResizePositions(max_len);
     }
   }
+  model_->To(device_);
   optimizer_.emplace(model_->parameters(),
                      AdamWOptions{.lr = config_.lr(), .weight_decay = config_.weight_decay()});
   return absl::OkStatus();
@@ -153,13 +157,13 @@ absl::Status PretrainRun::Begin() {
     MF_RETURN_IF_ERROR(folder_.TruncateLog(-1));
   }
   MF_RETURN_IF_ERROR(folder_.WriteConfig(config_));
-  return folder_.WriteStatus(Status("running"));
+  return folder_.WriteStatus(Status());
 }
 
 at::Tensor PretrainRun::Loss(const at::Tensor& feat, const at::Tensor& type) const {
   if (config_.objective() == "nepa") return NepaLoss(*model_, feat, type);
   NumpyRandomState random(Md5Prefix32(absl::StrCat("mask ", config_.seed(), " ", at_.step)));
-  return MaeLoss(*model_, feat, type, MaskTokens(type, config_.mask_ratio(), random));
+  return MaeLoss(*model_, feat, type, MaskTokens(type, config_.mask_ratio(), random).to(device_));
 }
 
 absl::Status PretrainRun::NotFinite(const char* what, double value) const {
@@ -170,8 +174,8 @@ absl::Status PretrainRun::NotFinite(const char* what, double value) const {
 absl::Status PretrainRun::Step(const Batch& batch) {
   const Clock::time_point start = Clock::now();
   optimizer_->ClearGradients();
-  const at::Tensor loss = Loss(FeatureTensor(batch.feat.data(), batch.size, batch.length),
-                               TypeTensor(batch.type.data(), batch.size, batch.length));
+  const at::Tensor loss = Loss(FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
+                               TypeTensor(batch.type.data(), batch.size, batch.length, device_));
   const double value = loss.item<double>();
   if (!std::isfinite(value)) return NotFinite("the loss", value);
   loss.backward();
@@ -267,22 +271,21 @@ absl::Status PretrainRun::Loop() {
     progress.SetNote(absl::StrFormat("%.1f samples/s, epoch %d, loss %.4f", speed_.SamplesPerSecond(),
                                      at_.epoch, last_loss_));
     progress.Add();
-    MF_RETURN_IF_ERROR(folder_.WriteStatus(Status("running")));
+    MF_RETURN_IF_ERROR(folder_.WriteStatus(Status()));
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<PretrainResult> PretrainRun::Run() {
-  MF_RETURN_IF_ERROR(Begin());
   MF_RETURN_IF_ERROR(Loop());
   // Nothing was trained: the untrained weights are the product, or a finished run is where it was.
   if (last_saved_ != folder_.last()) MF_RETURN_IF_ERROR(Save(folder_.last()));
   return Result();
 }
 
-RunStatus PretrainRun::Status(const char* state) const {
+RunStatus PretrainRun::Status() const {
   RunStatus status;
-  status.set_state(state);
+  status.set_state("running");
   status.set_epoch(at_.epoch);
   status.set_epochs(config_.epochs());
   status.set_step(at_.step);
@@ -315,13 +318,15 @@ absl::StatusOr<PretrainResult> Pretrain(const PretrainConfig& config) {
   MF_RETURN_IF_ERROR(CheckConfig(config));
   KeepFreedMemory();
   SetTensorThreads(config.num_threads());
+  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));
   MF_ASSIGN_OR_RETURN(Corpus corpus, OpenCorpus(config));
   MF_ASSIGN_OR_RETURN(const std::unique_ptr<RunFolder> folder, RunFolder::Open(config.save_dir()));
-  PretrainRun run(config, *folder, std::move(corpus));
+  PretrainRun run(config, device, *folder, std::move(corpus));
+  MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
   absl::StatusOr<PretrainResult> result = CatchTensorErrors([&] { return run.Run(); });
   if (result.ok()) *result->mutable_provenance() = CollectProvenance("pretrain", config);
   const PretrainResult record = result.ok() ? *result : PretrainResult();
-  MF_RETURN_IF_ERROR(folder->Conclude(run.Status("running"), result.status(), record));
+  MF_RETURN_IF_ERROR(folder->Conclude(run.Status(), result.status(), record));
   return result;
 }
 

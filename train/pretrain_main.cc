@@ -1,7 +1,9 @@
 #include "base/run_main.h"
+#include "model/thread_waiting.h"
 #include "train/pretrain.h"
 
 int main(int argc, char** argv) {
+  manyform::SleepBetweenParallelLoops(argv);
   return manyform::RunMain<manyform::PretrainConfig, manyform::PretrainResult>(
       argc, argv,
       "Pretrains the query/answer transformer without labels on a cache or a mixture of caches. Everything "

@@ -159,6 +159,9 @@ TEST_F(PretrainTest, AnotherRunsFolderIsRefused) {
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(absl::StrContains(status.message(), "lr 0.001, now 0.5")) << status;
   EXPECT_EQ(LastBytes(config), before);
+  EXPECT_TRUE(
+      absl::StrContains(ReadFile(config.save_dir() + "/status.textproto").value(), "state: \"done\""));
+  EXPECT_TRUE(absl::StrContains(ReadFile(config.save_dir() + "/config.textproto").value(), "lr: 0.001"));
   // Unless a fresh start is asked for.
   config.set_auto_resume(false);
   ASSERT_TRUE(Pretrain(config).ok());

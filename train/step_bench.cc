@@ -9,6 +9,7 @@
 #include "benchmark/benchmark.h"
 #include "data/tokens.h"
 #include "model/checkpoint.h"
+#include "model/thread_waiting.h"
 #include "train/allocator.h"
 #include "train/objectives.h"
 #include "train/optimizer.h"
@@ -78,4 +79,8 @@ BENCHMARK_CAPTURE(BM_Step, small, Shape{50, 50, 128, 4, 4})->Apply(Threads);
 }  // namespace
 }  // namespace manyform
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  manyform::SleepBetweenParallelLoops(argv);
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}
