@@ -364,7 +364,6 @@ absl::StatusOr<FinetuneResult> Finetune(const FinetuneConfig& config) {
   }
   FinetuneRun run(config, device, folder.get());
   MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
-  MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
   absl::StatusOr<FinetuneResult> result = CatchTensorErrors([&] { return run.Run(); });
   if (result.ok()) *result->mutable_provenance() = CollectProvenance("finetune", config);
   const FinetuneResult record = result.ok() ? *result : FinetuneResult();

@@ -323,7 +323,6 @@ absl::StatusOr<PretrainResult> Pretrain(const PretrainConfig& config) {
   MF_ASSIGN_OR_RETURN(const std::unique_ptr<RunFolder> folder, RunFolder::Open(config.save_dir()));
   PretrainRun run(config, device, *folder, std::move(corpus));
   MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
-  MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
   absl::StatusOr<PretrainResult> result = CatchTensorErrors([&] { return run.Run(); });
   if (result.ok()) *result->mutable_provenance() = CollectProvenance("pretrain", config);
   const PretrainResult record = result.ok() ? *result : PretrainResult();
