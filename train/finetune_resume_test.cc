@@ -21,8 +21,8 @@ namespace {
 
 class FinetuneResumeTest : public testing::Test {
  protected:
-  void SetUp() override {
-    base_ = testing::TempDir() + "/ftresume_" + testing::UnitTest::GetInstance()->current_test_info()->name();
+  static void SetUpTestSuite() {
+    base_ = testing::TempDir() + "/ftresume";
     std::filesystem::remove_all(base_);
     WriteSyntheticSplit({.root = base_ + "/cache", .shapes_per_class = 6}, "train");
     WriteSyntheticSplit({.root = base_ + "/cache", .shapes_per_class = 3, .seed = 3}, "test");
@@ -30,7 +30,7 @@ class FinetuneResumeTest : public testing::Test {
     // The first start went through SleepBetweenParallelLoops; the others need not.
     setenv("OMP_WAIT_POLICY", "passive", 1);
   }
-  pid_t Start(const std::string& name) const {
+  static pid_t Start(const std::string& name) {
     return StartProgram("train/finetune",
                         {"cache_root=" + base_ + "/cache", "save_dir=" + base_ + "/" + name, "batch=4",
                          "epochs=12", "val_ratio=0.34", "n_point=8", "n_ray=4", "d_model=16", "layers=1",
@@ -63,7 +63,7 @@ class FinetuneResumeTest : public testing::Test {
     EXPECT_EQ(Result(name).SerializeAsString(), Result("whole").SerializeAsString());
     EXPECT_EQ(Rows(name), 12);
   }
-  std::string base_;
+  static inline std::string base_;
 };
 
 TEST_F(FinetuneResumeTest, KilledRunsEndWhereTheWholeOneDoes) {

@@ -24,8 +24,8 @@ constexpr char kProgram[] = "train/pretrain";
 
 class PretrainResumeTest : public testing::Test {
  protected:
-  void SetUp() override {
-    base_ = testing::TempDir() + "/resume_" + testing::UnitTest::GetInstance()->current_test_info()->name();
+  static void SetUpTestSuite() {
+    base_ = testing::TempDir() + "/resume";
     std::filesystem::remove_all(base_);
     WriteSyntheticSplit({.root = base_ + "/cache"}, "train");
     ASSERT_EQ(WaitForProgram(Start("whole")), 0) << ReadFile(base_ + "/whole.log").value();
@@ -34,7 +34,7 @@ class PretrainResumeTest : public testing::Test {
   }
 
   // 12 steps an epoch, 5 epochs, a checkpoint at every other one.
-  pid_t Start(const std::string& name) const {
+  static pid_t Start(const std::string& name) {
     return StartProgram(kProgram,
                         {"cache_root=" + base_ + "/cache", "save_dir=" + base_ + "/" + name, "batch=1",
                          "epochs=5", "save_every=2", "n_point=6", "n_ray=4", "d_model=16", "layers=2",
@@ -66,12 +66,12 @@ class PretrainResumeTest : public testing::Test {
     for (size_t i = 0; i < ours.size(); ++i)
       for (size_t key = 0; key < 6; ++key) EXPECT_EQ(ours[i][key], whole[i][key]) << i;
   }
-  std::string base_;
+  static inline std::string base_;
 };
 
 TEST_F(PretrainResumeTest, KilledRunsEndWhereTheWholeOneDoes) {
   // Before the first checkpoint, right after it, and between checkpoints.
-  for (const int64_t rows : {3, 15, 30, 45}) {
+  for (const int64_t rows : {3, 15, 45}) {
     const std::string name = absl::StrCat("killed", rows);
     ASSERT_EQ(StopAt(name, rows, SIGKILL), -SIGKILL);
     ASSERT_LT(Rows(name), 60);
