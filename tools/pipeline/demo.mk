@@ -19,6 +19,9 @@ MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
 PRETRAINED := untrained nepa mae
 FINETUNED := scratch nepa mae
 
+# An interrupted run goes on from its checkpoint; the record beside it says whether the run is whole.
+.PRECIOUS: $(PRETRAINED:%=$(OUT)/runs/%/last.safetensors)
+
 RECORDS := $(OUT)/records
 RESULTS := $(OUT)/results
 models := $(OUT)/models/catalogue.json
@@ -92,13 +95,13 @@ $(RESULTS)/finetune_scratch.json: $(cache) $(CONFIG)/finetune.textproto $(CONFIG
 	  --config $(CONFIG)/finetune.textproto --config $(CONFIG)/finetune_scratch.textproto \
 	  cache_root=$(OUT)/cache save_dir=$(OUT)/runs/finetune_scratch label=scratch output=$@
 
-$(RESULTS)/finetune_%.json: $(OUT)/runs/%/last.safetensors $(cache) $(CONFIG)/finetune.textproto \
+$(RESULTS)/finetune_%.json: $(OUT)/runs/%/last.safetensors $(RECORDS)/pretrain_%.json $(cache) $(CONFIG)/finetune.textproto \
     | $(RESULTS) $(OUT)/logs
 	$(call begin,classification: $*,$@,$(OUT)/runs/finetune_$*)
 	@$(call run,train/finetune,finetune_$*) --config $(CONFIG)/finetune.textproto \
 	  cache_root=$(OUT)/cache ckpt=$< save_dir=$(OUT)/runs/finetune_$* label=$* output=$@
 
-$(RESULTS)/ucpr_%.json: $(OUT)/runs/%/last.safetensors $(view) $(CONFIG)/ucpr.textproto | $(RESULTS) $(OUT)/logs
+$(RESULTS)/ucpr_%.json: $(OUT)/runs/%/last.safetensors $(RECORDS)/pretrain_%.json $(view) $(CONFIG)/ucpr.textproto | $(RESULTS) $(OUT)/logs
 	$(call begin,retrieval: $*,$@,)
 	@$(call run,eval/ucpr,ucpr_$*) --config $(CONFIG)/ucpr.textproto \
 	  cache_root=$(OUT)/view ckpt=$< label=$* output=$@
@@ -108,7 +111,7 @@ $(RESULTS)/cpac_nn_copy.json: $(view) $(CONFIG)/cpac.textproto | $(RESULTS) $(OU
 	@$(call run,eval/cpac,cpac_nn_copy) --config $(CONFIG)/cpac.textproto \
 	  cache_root=$(OUT)/view baseline=nn_copy baseline_only=true label=nn_copy output=$@
 
-$(RESULTS)/cpac_%.json: $(OUT)/runs/%/last.safetensors $(view) $(CONFIG)/cpac.textproto | $(RESULTS) $(OUT)/logs
+$(RESULTS)/cpac_%.json: $(OUT)/runs/%/last.safetensors $(RECORDS)/pretrain_%.json $(view) $(CONFIG)/cpac.textproto | $(RESULTS) $(OUT)/logs
 	$(call begin,completion: $*,$@,)
 	@$(call run,eval/cpac,cpac_$*) --config $(CONFIG)/cpac.textproto \
 	  cache_root=$(OUT)/view ckpt=$< label=$* output=$@
