@@ -130,7 +130,7 @@ absl::Status CacheJournal::Write(const CacheManifest& record) {
     return absl::OkStatus();
   }
   if (put >= 0) errno = ENOSPC;
-  const absl::Status status = ErrnoStatus(path_, "cannot write");
+  absl::Status status = ErrnoStatus(path_, "cannot write");
   CutTo(size_).IgnoreError();
   return status;
 }

@@ -14,7 +14,7 @@ namespace {
 constexpr char kGolden[] = "testdata/golden/b_shapes/cache";
 
 std::string NewFolder(absl::string_view name) {
-  const std::string folder = absl::StrCat(testing::TempDir(), "/manifest_", name);
+  std::string folder = absl::StrCat(testing::TempDir(), "/manifest_", name);
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   return folder;
@@ -28,7 +28,7 @@ std::vector<NamedArray> SomeArrays(float value) {
 
 // A small cache of two splits with and without compression.
 std::string WriteCache(absl::string_view name, bool compress) {
-  const std::string root = NewFolder(name);
+  std::string root = NewFolder(name);
   float value = 0;
   for (const char* shape : {"train/chair/b", "train/chair/a", "test/lamp/c", "train/apple/z"}) {
     EXPECT_TRUE(

@@ -36,6 +36,7 @@ std::vector<float> ByHand(const at::Tensor& values, const std::vector<uint8_t>& 
     for (int64_t k = 0; k < d; ++k) sum[k] += row.const_data_ptr<float>()[k];
   }
   std::vector<float> mean;
+  mean.reserve(sum.size());
   for (const double s : sum) mean.push_back(static_cast<float>(s / std::max<int64_t>(1, n)));
   return mean;
 }

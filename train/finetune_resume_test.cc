@@ -52,13 +52,14 @@ class FinetuneResumeTest : public testing::Test {
   }
   FinetuneResult Result(const std::string& name) const {
     FinetuneResult result;
-    EXPECT_TRUE(ReadResult(base_ + "/" + name + ".json", &result).ok());
+    EXPECT_TRUE(ReadResult(absl::StrCat(base_, "/", name, ".json"), &result).ok());
     result.clear_provenance();
     return result;
   }
   void ExpectSameAsWhole(const std::string& name) const {
     for (const std::string file : {"last.safetensors", "best.safetensors"})
-      EXPECT_EQ(ReadFile(base_ + "/" + name + "/" + file).value(), ReadFile(base_ + "/whole/" + file).value())
+      EXPECT_EQ(ReadFile(absl::StrCat(base_, "/", name, "/", file)).value(),
+                ReadFile(absl::StrCat(base_, "/whole/", file)).value())
           << file;
     EXPECT_EQ(Result(name).SerializeAsString(), Result("whole").SerializeAsString());
     EXPECT_EQ(Rows(name), 12);
@@ -70,8 +71,8 @@ TEST_F(FinetuneResumeTest, KilledRunsEndWhereTheWholeOneDoes) {
   for (const int64_t rows : {1, 4, 8}) {
     const std::string name = absl::StrCat("killed", rows);
     ASSERT_EQ(StopAt(name, rows, SIGKILL), -SIGKILL);
-    EXPECT_FALSE(FileExists(base_ + "/" + name + ".json"));
-    ASSERT_EQ(WaitForProgram(Start(name)), 0) << ReadFile(base_ + "/" + name + ".log").value();
+    EXPECT_FALSE(FileExists(absl::StrCat(base_, "/", name, ".json")));
+    ASSERT_EQ(WaitForProgram(Start(name)), 0) << ReadFile(absl::StrCat(base_, "/", name, ".log")).value();
     ExpectSameAsWhole(name);
   }
 }
