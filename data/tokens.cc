@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "base/string_views.h"
 #include "geometry/ordering.h"
+#include "geometry/token_order.h"
 
 namespace manyform {
 namespace {

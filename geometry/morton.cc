@@ -30,12 +30,13 @@ struct Coded {
 
 }  // namespace
 
+uint32_t MortonCode(const float* p) {
+  return SpreadBits(MortonCell(p[0])) | SpreadBits(MortonCell(p[1])) << 1 | SpreadBits(MortonCell(p[2])) << 2;
+}
+
 std::vector<uint32_t> MortonCodes(const PointsFRef& points) {
   std::vector<uint32_t> codes(points.rows());
-  for (Eigen::Index i = 0; i < points.rows(); ++i) {
-    codes[i] = SpreadBits(MortonCell(points(i, 0))) | SpreadBits(MortonCell(points(i, 1))) << 1 |
-               SpreadBits(MortonCell(points(i, 2))) << 2;
-  }
+  for (Eigen::Index i = 0; i < points.rows(); ++i) codes[i] = MortonCode(points.row(i).data());
   return codes;
 }
 

@@ -106,19 +106,6 @@ int32_t BlockedFarthest::Farthest() const {
 
 }  // namespace
 
-std::vector<int32_t> RayOrder(const PointsFRef& directions) {
-  std::vector<std::pair<float, float>> keys(directions.rows());
-  for (Eigen::Index i = 0; i < directions.rows(); ++i) {
-    const float x = directions(i, 0), y = directions(i, 1), z = directions(i, 2);
-    const float norm = std::sqrt((x * x + y * y) + z * z) + 1e-9f;
-    keys[i] = {std::atan2(y / norm, x / norm), std::acos(std::clamp(z / norm, -1.0f, 1.0f))};
-  }
-  std::vector<int32_t> order(keys.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return keys[a] < keys[b]; });
-  return order;
-}
-
 int64_t FarthestFromCentroid(const PointsFRef& points) {
   const Eigen::Index n = points.rows();
   float sum[3] = {0, 0, 0};

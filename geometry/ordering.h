@@ -1,5 +1,5 @@
 /// \file
-/// Orders of points and rays: what a sequence model reads first.
+/// Choices of points from a pool: farthest first, or nearest to a lattice.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,6 @@
 #include "geometry/types.h"
 
 namespace manyform {
-
-/// Indices by azimuth atan2(dy, dx), then by polar angle acos(dz), both of the normalised direction in single
-/// precision; equal ones by index.
-std::vector<int32_t> RayOrder(const PointsFRef& directions);
 
 /// The point farthest from the centroid, by single-precision arithmetic; the first of equals. \pre
 /// points.rows() > 0

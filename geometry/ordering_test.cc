@@ -12,12 +12,6 @@
 namespace manyform {
 namespace {
 
-TEST(Golden, RayOrder) {
-  const Golden golden("c_tokens/ordering");
-  const std::vector<int32_t> order = RayOrder(golden.PointsOf("ray_d"));
-  EXPECT_EQ(std::vector<int64_t>(order.begin(), order.end()), golden.Longs("ray_order"));
-}
-
 TEST(Golden, FarthestPointOrder) {
   const Golden golden("b_shapes/functions");
   for (const char* name : {"uniform", "dups", "lattice"}) {
@@ -63,12 +57,6 @@ TEST(FarthestPointOrder, EqualsThePlainAlgorithm) {
 TEST(FarthestPointOrder, NothingAskedNothingGiven) {
   EXPECT_TRUE(FarthestPointOrder(PointsF(0, 3), 5).empty());
   EXPECT_TRUE(FarthestPointOrder(PointsF::Zero(3, 3), 0).empty());
-}
-
-TEST(RayOrder, GoesRoundByAzimuthThenDown) {
-  PointsF d(5, 3);
-  d << 0, 1, 0, -1, -1e-3f, 0, 1, 0, 0, 1, 0, 1, 0, 0, 0;
-  EXPECT_EQ(RayOrder(d), (std::vector<int32_t>{1, 3, 2, 4, 0}));
 }
 
 TEST(LatticePick, PicksTheNearestToEachNode) {
