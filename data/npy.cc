@@ -128,7 +128,7 @@ absl::StatusOr<ElementType> ParseDescr(std::string_view std_descr, std::string_v
     }
   }
   int32_t characters = 0;
-  if (absl::StartsWith(descr, "<U") && absl::SimpleAtoi(descr.substr(2), &characters) && characters >= 0) {
+  if (absl::StartsWith(descr, "<U") && absl::SimpleAtoi(descr.substr(2), &characters) && characters > 0) {
     return ElementType{DType::kUnicode, int64_t{4} * characters};
   }
   const bool big = absl::StartsWith(descr, ">");

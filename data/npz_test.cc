@@ -155,6 +155,8 @@ TEST(ParseNpyHeader, LiteralsInAnyOrderAndQuotes) {
            "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
            "{'descr': '<U99999999999', 'fortran_order': False, 'shape': (1,)}",
            "{'descr': '', 'fortran_order': False, 'shape': (1,)}",
+           // Texts without characters: any number of them in no bytes.
+           "{'descr': '<U0', 'fortran_order': False, 'shape': (140737488355327,)}",
        }) {
     EXPECT_FALSE(parse(bad).ok()) << bad;
   }

@@ -79,7 +79,7 @@ absl::StatusOr<UprightObj> MakeUpright(absl::string_view obj, const Rotation& ro
   int64_t number = 0;
   for (absl::string_view line : absl::StrSplit(obj, '\n')) {
     ++number;
-    if (absl::EndsWith(line, "\r")) line.remove_suffix(1);
+    while (absl::EndsWith(line, "\r")) line.remove_suffix(1);
     absl::string_view rest = line;
     const absl::string_view word = TakeWord(&rest);
     if (word == "mtllib") continue;

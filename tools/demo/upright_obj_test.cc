@@ -39,6 +39,11 @@ TEST(MakeUpright, WhatFollowsAPositionStays) {
   EXPECT_EQ(Text("v 1 2 3 0.5 0.25 1\r\n", kZUp), "v 1 3 -2 0.5 0.25 1\n");
 }
 
+TEST(MakeUpright, LineEndsThatWereConvertedTwice) {
+  EXPECT_EQ(Text("v 1 2 3\r\r\n# end\r\r", kNoRotation), "v 1 2 3\n# end\n");
+  EXPECT_EQ(Hash("v 1 2 3\r\r\n"), Hash("v 1 2 3\n"));
+}
+
 TEST(MakeUpright, CountsVerticesAndFaces) {
   const UprightObj obj = MakeUpright(kTriangle, kZUp, "").value();
   EXPECT_EQ(obj.vertices, 3);
