@@ -7,22 +7,15 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "model/attention.h"
 #include "model/named_tensors.h"
+#include "model/transformer_parameters.h"
 
 namespace manyform {
-
-struct TransformerConfig {
-  int64_t d_model = 384, layers = 8, heads = 6;
-  int64_t n_types = 5;  ///< 5 legacy, 9 with query/answer tokens
-  int64_t max_len = 0;
-};
 
 /// (B,T,d) each: embedded input, hidden state, pred_head of it. z_hat is undefined if not asked for. With
 /// ForwardOptions::rows, h and z_hat are (N,d).
@@ -31,17 +24,13 @@ struct Hidden {
 };
 
 struct ForwardOptions {
-  bool causal = true;
+  bool causal = true;  ///< of the causal architecture; encdec has its own rule
+  /// (T,T) or (B,T,T) bool, optional: true: may not attend. In place of `causal`, of which it should be part.
+  at::Tensor blocked;
   bool need_z_hat = true;
   /// (N) i64, optional: tokens b*T+t whose h and z_hat are wanted. The last layer then computes no others.
   at::Tensor rows;
 };
-
-/// Names and shapes of a config's parameters, in the module's order.
-/// \error InvalidArgument if heads does not divide d_model, or a size is not positive or beyond what the
-/// options allow.
-absl::StatusOr<std::vector<std::pair<std::string, std::vector<int64_t>>>> ParameterShapes(
-    const TransformerConfig& config);
 
 class QueryTransformer {
  public:
@@ -69,19 +58,18 @@ class QueryTransformer {
   void ResizePositions(int64_t max_len);
 
  private:
-  struct Layer {
-    at::Tensor in_w, in_b, out_w, out_b, linear1_w, linear1_b, linear2_w, linear2_b, norm1_w, norm1_b,
-        norm2_w, norm2_b;
-  };
   QueryTransformer() = default;
   // Points the members below at parameters_.
   void Bind();
-  at::Tensor Attend(const Layer& layer, const at::Tensor& x, bool causal) const;
+  at::Tensor Stack(const at::Tensor& z, const ForwardOptions& options) const;
+  at::Tensor EncodeDecode(const at::Tensor& feat, const at::Tensor& type_id, const at::Tensor& z,
+                          const ForwardOptions& options) const;
 
   TransformerConfig config_;
   NamedTensors parameters_;
   at::Tensor pos_emb_, type_emb_, mlp0_w_, mlp0_b_, mlp2_w_, mlp2_b_, head_w_, head_b_;
-  std::vector<Layer> layers_;
+  std::vector<TransformerLayer> encoder_, decoder_;
+  NormWeights encoder_norm_, decoder_norm_;
 };
 
 }  // namespace manyform

@@ -13,36 +13,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/files.h"
 #include "gtest/gtest.h"
-#include "model/safetensors.h"
+#include "model/testing/golden_tensors.h"
 
 namespace manyform {
 namespace {
 
-const std::string kGolden = "testdata/golden/e_model/";
-
-using Arrays = std::map<std::string, at::Tensor>;
-
-Arrays Load(const std::string& name) {
-  const SafeTensors file = ReadSafeTensors(kGolden + name + ".safetensors").value();
-  return {file.tensors.begin(), file.tensors.end()};
-}
-
-TransformerConfig GoldenConfig(int64_t n_types) {
-  return {.d_model = 48, .layers = 2, .heads = 6, .n_types = n_types, .max_len = 64};
-}
-
-QueryTransformer GoldenModel(const std::string& name) {
-  const SafeTensors file = ReadSafeTensors(kGolden + "weights/" + name + ".safetensors").value();
-  return QueryTransformer::FromTensors(GoldenConfig(name == "causal9" ? 9 : 5), file.tensors).value();
-}
-
-double Distance(const at::Tensor& a, const at::Tensor& b) {
-  EXPECT_EQ(a.sizes(), b.sizes());
-  return (a - b).abs().max().item<double>();
-}
-
 TEST(QueryTransformerTest, ForwardMatchesThePublishedModule) {
-  const Arrays expected = Load("forward"), batches = Load("batches");
+  const Arrays expected = GoldenArrays("forward"), batches = GoldenArrays("batches");
   int compared = 0;
   for (const std::string name : {"causal9", "causal5"}) {
     const QueryTransformer model = GoldenModel(name);
@@ -64,7 +41,7 @@ TEST(QueryTransformerTest, ForwardMatchesThePublishedModule) {
 }
 
 TEST(QueryTransformerTest, RowsAreTheSameAsOfTheWhole) {
-  const Arrays batches = Load("batches");
+  const Arrays batches = GoldenArrays("batches");
   const QueryTransformer model = GoldenModel("causal9");
   const at::Tensor feat = batches.at("qa/feat"), type = batches.at("qa/type").to(at::kLong);
   const at::Tensor rows = at::tensor({0, 31, 32, 77, 127}, at::kLong);
@@ -78,7 +55,7 @@ TEST(QueryTransformerTest, RowsAreTheSameAsOfTheWhole) {
 }
 
 TEST(QueryTransformerTest, CausalPrefixesDoNotSeeTheFuture) {
-  const Arrays batches = Load("batches");
+  const Arrays batches = GoldenArrays("batches");
   const QueryTransformer model = GoldenModel("causal9");
   const at::Tensor feat = batches.at("qa/feat"), type = batches.at("qa/type").to(at::kLong);
   const at::Tensor whole = model.Forward(feat, type).h;
@@ -89,7 +66,7 @@ TEST(QueryTransformerTest, CausalPrefixesDoNotSeeTheFuture) {
 }
 
 TEST(QueryTransformerTest, PositionsResizeAsPublished) {
-  const Arrays expected = Load("pos_emb_resize");
+  const Arrays expected = GoldenArrays("pos_emb_resize");
   for (const auto& [key, value] : expected) {
     if (key == "original") continue;
     const int64_t length = value.size(0);
@@ -156,7 +133,7 @@ TEST(QueryTransformerTest, TheSeedDecidesTheWeights) {
 }
 
 TEST(QueryTransformerTest, EveryParameterGetsAGradient) {
-  const Arrays batches = Load("batches");
+  const Arrays batches = GoldenArrays("batches");
   const QueryTransformer model = GoldenModel("causal9");
   model.Forward(batches.at("qa/feat"), batches.at("qa/type").to(at::kLong)).z_hat.square().mean().backward();
   for (const auto& [name, tensor] : model.parameters()) {
