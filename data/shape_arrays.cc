@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/numpy_random.h"
 #include "base/status_macros.h"
+#include "data/shape_draws.h"
 #include "geometry/cameras.h"
 #include "geometry/closest_point.h"
 #include "geometry/grid.h"
@@ -21,8 +22,6 @@
 namespace manyform {
 namespace {
 
-PointsF ToSingle(const PointsD& points) { return points.cast<float>(); }
-
 Array PointArray(const PointsF& points) {
   return MakeArray<float>({points.data(), points.data() + points.size()}, {points.rows(), 3});
 }
@@ -30,40 +29,6 @@ Array PointArray(const PointsF& points) {
 Array FloatArray(std::vector<float> values) {
   const int64_t n = static_cast<int64_t>(values.size());
   return MakeArray(std::move(values), {n});
-}
-
-// Surface samples with the normals of their faces.
-struct PointCloud {
-  PointsF xyz, normals;
-};
-
-absl::StatusOr<PointCloud> SamplePointCloud(const TriangleMesh& mesh, int64_t n, NumpyRandomState& random) {
-  MF_ASSIGN_OR_RETURN(const SurfaceSamples samples, SampleSurface(mesh, n, random));
-  const PointsD face_normals = FaceNormals(mesh);
-  PointCloud cloud{ToSingle(samples.points), PointsF(n, 3)};
-  for (int64_t i = 0; i < n; ++i) cloud.normals.row(i) = face_normals.row(samples.faces[i]).cast<float>();
-  return cloud;
-}
-
-int64_t NumUniformPoints(const BuildCacheConfig& config) {
-  return static_cast<int64_t>(std::nearbyint((1.0 - config.pt_surface_ratio()) * config.pt_pool()));
-}
-
-// Uniform points first, then the cloud's with jitter. The sum is in single precision.
-absl::StatusOr<PointsF> DrawPointPool(const PointsF& cloud, const BuildCacheConfig& config,
-                                      NumpyRandomState& random) {
-  const int64_t num_uniform = NumUniformPoints(config), num_surface = config.pt_pool() - num_uniform;
-  PointsF pool(config.pt_pool(), 3);
-  for (int64_t i = 0; i < 3 * num_uniform; ++i) pool.data()[i] = static_cast<float>(random.Uniform(-1, 1));
-  MF_ASSIGN_OR_RETURN(const std::vector<int64_t> rows,
-                      random.Choice(cloud.rows(), num_surface, /*replace=*/cloud.rows() < num_surface));
-  for (int64_t i = 0; i < num_surface; ++i) {
-    for (int k = 0; k < 3; ++k) {
-      const double jitter = 0.0 + config.pt_surface_sigma() * random.Normal();
-      pool(num_uniform + i, k) = cloud(rows[i], k) + static_cast<float>(jitter);
-    }
-  }
-  return PointsF(pool.cwiseMax(-1.f).cwiseMin(1.f));
 }
 
 // To the triangles, or to the nearest of many surface samples.
@@ -74,7 +39,7 @@ absl::StatusOr<std::vector<float>> PoolDistances(const TriangleMesh& mesh, const
   if (config.pt_dist_mode() == "mesh") return DistancesToMesh(scene, pool);
   if (cloud.rows() >= config.dist_ref_points()) return nearest_in_cloud.Distances(pool);
   MF_ASSIGN_OR_RETURN(const SurfaceSamples samples, SampleSurface(mesh, config.dist_ref_points(), random));
-  MF_ASSIGN_OR_RETURN(const NearestPoints reference, NearestPoints::Create(ToSingle(samples.points)));
+  MF_ASSIGN_OR_RETURN(const NearestPoints reference, NearestPoints::Create(samples.points.cast<float>()));
   return reference.Distances(pool);
 }
 
