@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -18,12 +19,15 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
+#include "base/string_views.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 #include "proto/options.pb.h"
 
 namespace manyform {
 namespace {
+
+constexpr char kBadConfigPayload[] = "manyform/bad_config";
 
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
@@ -365,6 +369,14 @@ std::string NearestName(std::string_view name, const std::vector<std::string>& n
   }
   return nearest;
 }
+
+absl::Status BadConfigError(std::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(ToAbsl(message));
+  status.SetPayload(kBadConfigPayload, absl::Cord());
+  return status;
+}
+
+bool IsBadConfig(const absl::Status& status) { return status.GetPayload(kBadConfigPayload).has_value(); }
 
 std::vector<ConfigField> ListConfigFields(const Descriptor& type) {
   std::vector<ConfigField> found;

@@ -29,6 +29,11 @@ absl::Status ApplyOverride(const std::string& argument, google::protobuf::Messag
 /// \error InvalidArgument for the first one in field order that is missing or out of range.
 absl::Status CheckConfig(const google::protobuf::Message& config);
 
+/// InvalidArgument for options that do not go together, found out by the program itself: run_main exits with
+/// 2, as for what CheckConfig finds.
+absl::Status BadConfigError(std::string_view message);
+bool IsBadConfig(const absl::Status& status);
+
 /// The field marked (result_file), or null.
 const google::protobuf::FieldDescriptor* FindResultFileField(const google::protobuf::Descriptor& type);
 

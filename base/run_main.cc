@@ -157,7 +157,9 @@ int RunMainUntyped(int argc, char** argv, std::string_view about, Message& confi
   const absl::StatusOr<std::string> result_path = ResultPath(config);
   if (!result_path.ok()) return Fail(kBadConfig, result_path.status());
 
-  if (absl::Status status = RunCatching(run); !status.ok()) return Fail(kFailed, status);
+  if (absl::Status status = RunCatching(run); !status.ok()) {
+    return Fail(IsBadConfig(status) ? kBadConfig : kFailed, status);
+  }
   SetProvenance(program, config, result);
   if (!result_path->empty()) {
     if (absl::Status status = WriteResult(*result_path, result); !status.ok()) return Fail(kFailed, status);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "base/config.h"
 #include "base/files.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -31,6 +32,7 @@ absl::StatusOr<TestResult> Cook(const TestConfig& config) {
   if (config.root() == "throw") throw std::runtime_error("library\nsaid so\n");
   if (config.root() == "throw_int") throw 3;
   if (config.root() == "fail") return absl::DataLossError("a/b.npz: bad checksum");
+  if (config.root() == "unfit") return BadConfigError("root and n_point do not go together");
   if (config.root() == "interrupt") {
     raise(SIGINT);
     absl::Status status = CheckInterrupt();
@@ -143,6 +145,12 @@ TEST_F(RunMainTest, BadConfigs) {
   EXPECT_EQ(
       Refused({"root=r", "inputs=a", "output=result.csv"}),
       "error: field output: \"result.csv\" must end in .binpb, .textproto or .json, which is its format\n");
+}
+
+TEST_F(RunMainTest, OptionsThatTheProgramFindsUnfit) {
+  const Outcome outcome = Run({"root=unfit", "inputs=a"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_EQ(outcome.err, "error: root and n_point do not go together\n");
 }
 
 TEST_F(RunMainTest, BadConfigFiles) {

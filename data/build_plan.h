@@ -1,5 +1,5 @@
 /// \file
-/// What a cache build has to do: which shapes with which seeds, and which of them are there already.
+/// What a cache build has to do: which shapes, and which of them are there already.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +8,27 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "data/mesh_list.h"
-#include "proto/cache.pb.h"
+#include "data/collection.h"
+#include "data/shard.h"
 #include "proto/manifest.pb.h"
 
 namespace manyform {
 
+/// What earlier builds say is in the folder.
+struct BuildRecords {
+  CacheManifest manifest;  ///< of a finished build; else empty
+  /// Of shards that are finished, and of builds that are not, with the files they come from.
+  struct Part {
+    std::string path;
+    CacheManifest content;
+    bool finished = false;
+  };
+  std::vector<Part> parts;
+};
+
 struct BuildPlan {
-  /// The shapes of the chosen split, by path of their mesh: split, class_name, id, source and seed are set.
-  /// Those that are finished have everything set, `layout` into `manifest`.
+  /// The shard's shapes in the list's order. Those that are finished have everything set, `layout` into
+  /// `manifest`.
   std::vector<ShapeEntry> shapes;
   std::vector<bool> finished;
   /// Layouts of the finished shapes; and, as they were, the shapes and failures of splits that are not built
@@ -28,17 +40,18 @@ struct BuildPlan {
   int64_t num_finished() const;
 };
 
-/// Shape i of the chosen split, counted within it, draws from config.seed + i.
-/// \error InvalidArgument if a seed leaves 32 bits; NotFound if the split has no shapes.
-absl::StatusOr<std::vector<ShapeEntry>> ListShapesToBuild(const std::vector<MeshSource>& meshes,
-                                                          const BuildCacheConfig& config);
+/// The manifest, and what all builds have left in _meta, running shards too; later ones in the list win.
+/// A damaged manifest is none, with a log line, if the collection is rebuilt.
+absl::StatusOr<BuildRecords> ReadBuildRecords(const Collection& collection);
 
-/// Compares what is wanted with what `manifest` (of a finished build, else empty) and `journal` (of an
-/// unfinished one, else empty) say is there. A shape is finished if one of them has it, its file has the size
-/// they say, and, for the journal's, the checksum.
-/// \error FailedPrecondition if the cache was built with other options, from another list of meshes or by
-/// somebody else, unless config.overwrite.
-absl::StatusOr<BuildPlan> PlanBuild(std::vector<ShapeEntry> shapes, const BuildCacheConfig& config,
-                                    const CacheManifest& manifest, const CacheManifest& journal);
+/// Compares what is wanted with what is there. A shape is finished if a record has it and its file has the
+/// size that it says, and, for records of unfinished builds, the checksum.
+/// \error FailedPrecondition if the cache was built with other options, from another list or by somebody
+/// else, unless it is rebuilt.
+absl::StatusOr<BuildPlan> PlanBuild(const Collection& collection, Shard shard, const BuildRecords& records);
+
+/// Copies the shapes, with their layouts, and the failures of splits other than `splits`.
+void KeepOtherSplits(const CacheManifest& manifest, const std::vector<std::string>& splits,
+                     CacheManifest* kept);
 
 }  // namespace manyform

@@ -311,7 +311,7 @@ TEST(BuildCache, NothingToBuildIsAnError) {
   ASSERT_TRUE(WriteFileAtomically(root + "/c/m/models/model_normalized.obj", "v 0\n").ok());
   const auto status = BuildCache(config).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_TRUE(absl::StrContains(status.message(), "none of 1 meshes")) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), "none of 1 shapes")) << status;
   EXPECT_FALSE(FileExists(out + "/manifest.binpb"));
   config.set_split("test");
   EXPECT_EQ(BuildCache(config).status().code(), absl::StatusCode::kNotFound);

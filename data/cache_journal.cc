@@ -1,7 +1,5 @@
 #include "data/cache_journal.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +10,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "data/build_lock.h"
 
 namespace manyform {
 namespace {
@@ -38,6 +37,26 @@ bool TakeRecord(absl::string_view* bytes, CacheManifest* record) {
   return true;
 }
 
+// Adds up the whole records at the start of `bytes`; how many bytes they have.
+absl::StatusOr<size_t> ParseRecords(absl::string_view bytes, const std::string& path,
+                                    CacheManifest* content) {
+  absl::string_view rest = bytes;
+  CacheManifest record;
+  size_t whole = 0;
+  while (TakeRecord(&rest, &record)) {
+    // A layout comes with or before the first shape that has it.
+    const int layouts = content->layouts_size() + record.layouts_size();
+    for (const ShapeEntry& shape : record.shapes()) {
+      if (shape.layout() < 0 || shape.layout() >= layouts) {
+        return absl::DataLossError(absl::StrCat(path, ": shape ", ShapeKey(shape), " has no layout"));
+      }
+    }
+    content->MergeFrom(record);
+    whole = bytes.size() - rest.size();
+  }
+  return whole;
+}
+
 absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
   const int error = errno;
   const std::string text = absl::StrCat(path, ": ", what, ": ", strerror(error));
@@ -48,42 +67,26 @@ absl::Status ErrnoStatus(const std::string& path, absl::string_view what) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CacheJournal>> CacheJournal::Open(const std::string& path) {
-  MF_RETURN_IF_ERROR(MakeDirectories(path.substr(0, path.rfind('/'))));
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return ErrnoStatus(path, "cannot open");
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    close(fd);
-    return absl::FailedPreconditionError(absl::StrCat(path, ": another build of this cache is running"));
-  }
+  MF_ASSIGN_OR_RETURN(const int fd, OpenLocked(path, /*shared=*/false));
   std::unique_ptr<CacheJournal> journal(new CacheJournal(path, fd));
-  MF_RETURN_IF_ERROR(journal->Load());
+  MF_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+  MF_ASSIGN_OR_RETURN(const size_t whole, ParseRecords(bytes, path, &journal->content_));
+  MF_RETURN_IF_ERROR(journal->CutTo(static_cast<int64_t>(whole)));
   return journal;
 }
 
-CacheJournal::~CacheJournal() {
-  if (empty()) {
-    unlink(path_.c_str());
-    rmdir(path_.substr(0, path_.rfind('/')).c_str());
-  }
-  close(fd_);
+absl::StatusOr<CacheManifest> CacheJournal::Read(const std::string& path) {
+  CacheManifest content;
+  absl::StatusOr<std::string> bytes = ReadFile(path);
+  if (absl::IsNotFound(bytes.status())) return content;
+  MF_RETURN_IF_ERROR(bytes.status());
+  MF_RETURN_IF_ERROR(ParseRecords(*bytes, path, &content).status());
+  return content;
 }
 
-absl::Status CacheJournal::Load() {
-  MF_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path_));
-  absl::string_view rest = bytes;
-  CacheManifest record;
-  while (TakeRecord(&rest, &record)) {
-    // A layout comes with or before the first shape that has it.
-    const int layouts = content_.layouts_size() + record.layouts_size();
-    for (const ShapeEntry& shape : record.shapes()) {
-      if (shape.layout() < 0 || shape.layout() >= layouts) {
-        return absl::DataLossError(absl::StrCat(path_, ": shape ", ShapeKey(shape), " has no layout"));
-      }
-    }
-    content_.MergeFrom(record);
-    size_ = static_cast<int64_t>(bytes.size() - rest.size());
-  }
-  return CutTo(size_);
+CacheJournal::~CacheJournal() {
+  if (empty()) RemoveLocked(path_);
+  close(fd_);
 }
 
 absl::Status CacheJournal::CutTo(int64_t size) {

@@ -28,6 +28,10 @@ class CacheJournal {
   CacheJournal(const CacheJournal&) = delete;
   CacheJournal& operator=(const CacheJournal&) = delete;
 
+  /// What is recorded, of a build that may be running; nothing where there is no such file.
+  /// \error as ReadFile; DataLoss for a shape without a layout.
+  static absl::StatusOr<CacheManifest> Read(const std::string& path);
+
   /// Everything recorded. \pre no Append runs
   const CacheManifest& content() const { return content_; }
   bool empty() const { return size_ == 0; }
@@ -41,7 +45,6 @@ class CacheJournal {
 
  private:
   CacheJournal(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
-  absl::Status Load();
   absl::Status CutTo(int64_t size);
   absl::Status Write(const CacheManifest& record);
 
