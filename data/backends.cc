@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
@@ -15,6 +16,9 @@
 
 namespace manyform {
 namespace {
+
+constexpr absl::string_view kPointPool = "pt_xyz_pool", kDistances = "pt_dist_pool", kCloud = "pc_xyz",
+                            kPoolOrder = "pt_fps_order";
 
 constexpr std::pair<std::string_view, Backend> kNames[] = {
     {"mesh", Backend::kMesh},
@@ -63,7 +67,6 @@ class PoolReader {
 
   // A permutation's beginning, or nothing if an index is outside [0, pool).
   absl::StatusOr<std::span<const int32_t>> Order(std::string_view name, int64_t pool) {
-    if (!Has(name)) return std::span<const int32_t>();
     MF_ASSIGN_OR_RETURN(const Array array, shape().Get(name));
     std::span<const int32_t> order;
     if (absl::StatusOr<std::span<const int32_t>> view = array.View<int32_t>(); view.ok()) {
@@ -89,6 +92,11 @@ class PoolReader {
     return PointsFMap(storage_->normals.data(), storage_->normals.rows(), 3);
   }
   std::shared_ptr<const void> storage() const { return storage_; }
+  int64_t HeapBytes() const {
+    size_t bytes = storage_->order.size() * sizeof(int32_t) + storage_->normals.size() * sizeof(float);
+    for (const std::vector<float>& floats : storage_->floats) bytes += floats.size() * sizeof(float);
+    return static_cast<int64_t>(bytes);
+  }
   const ShapeFile& shape() const { return *storage_->shape; }
 
  private:
@@ -122,19 +130,31 @@ bool AreDistances(std::span<const float> values) {
   return all;
 }
 
+bool SeesOnlyTheCloud(Backend backend) {
+  return backend == Backend::kPointcloud || backend == Backend::kPointcloudMeshray ||
+         backend == Backend::kPointcloudNoray;
+}
+
+absl::StatusOr<NearestPoints> Nearest(const PoolReader& reader, const PointsFMap& cloud) {
+  absl::StatusOr<NearestPoints> nearest = NearestPoints::Create(cloud);
+  if (nearest.ok()) return nearest;
+  return absl::DataLossError(
+      absl::StrCat(reader.shape().path(), ": array pc_xyz: ", nearest.status().message()));
+}
+
 // Distances to the observed points. A cache that says what they are is believed, unless they cannot be
 // distances; only one from before they were stored is answered by the mesh's.
-absl::StatusOr<std::span<const float>> PointCloudDistances(PoolReader& reader, const PointsFMap& xyz) {
-  if (!reader.Has("pt_dist_pc_pool")) return reader.Floats("pt_dist_pool", xyz.rows());
-  MF_ASSIGN_OR_RETURN(const std::span<const float> stored, reader.Floats("pt_dist_pc_pool", xyz.rows()));
-  if (AreDistances(stored)) return stored;
-  MF_ASSIGN_OR_RETURN(const PointsFMap cloud, reader.Points("pc_xyz"));
-  const absl::StatusOr<NearestPoints> nearest = NearestPoints::Create(cloud);
-  if (!nearest.ok()) {
-    return absl::DataLossError(
-        absl::StrCat(reader.shape().path(), ": array pc_xyz: ", nearest.status().message()));
+absl::StatusOr<std::span<const float>> PointCloudDistances(PoolReader& reader, const PointsFMap& xyz,
+                                                           absl::string_view xyz_key) {
+  if (xyz_key == kCloud) return reader.Keep(std::vector<float>(xyz.rows()));
+  if (xyz_key == kPointPool) {
+    if (!reader.Has("pt_dist_pc_pool")) return reader.Floats("pt_dist_pool", xyz.rows());
+    MF_ASSIGN_OR_RETURN(const std::span<const float> stored, reader.Floats("pt_dist_pc_pool", xyz.rows()));
+    if (AreDistances(stored)) return stored;
   }
-  return reader.Keep(nearest->Distances(xyz));
+  MF_ASSIGN_OR_RETURN(const PointsFMap cloud, reader.Points("pc_xyz"));
+  MF_ASSIGN_OR_RETURN(const NearestPoints nearest, Nearest(reader, cloud));
+  return reader.Keep(nearest.Distances(xyz));
 }
 
 absl::Status ReadRays(PoolReader& reader, std::string_view infix, Pools* pools) {
@@ -156,6 +176,14 @@ void AnswerNoRays(PoolReader& reader, Pools* pools) {
   new (&pools->ray_n) PointsFMap(zeros.data(), rays, 3);
 }
 
+std::vector<float> VoxelDistances(const std::vector<uint8_t>& occupancy, int g, const PointsFMap& points) {
+  const std::vector<float> grid = DistanceGridInCells(occupancy, g);
+  const std::vector<int32_t> cells = CellIndices(points, g);
+  std::vector<float> distance(cells.size());
+  for (size_t i = 0; i < cells.size(); ++i) distance[i] = grid[cells[i]] * VoxelSize(g);
+  return distance;
+}
+
 absl::Status AnswerByVoxels(PoolReader& reader, const BackendOptions& options, Pools* pools) {
   const int g = options.voxel_grid;
   if (g < 1 || g > kMaxGridSide) {
@@ -163,22 +191,14 @@ absl::Status AnswerByVoxels(PoolReader& reader, const BackendOptions& options, P
   }
   MF_ASSIGN_OR_RETURN(const PointsFMap cloud, reader.Points("pc_xyz"));
   MF_ASSIGN_OR_RETURN(const PointsFMap normals, reader.Points("pc_n", cloud.rows()));
-  const absl::StatusOr<NearestPoints> nearest = NearestPoints::Create(cloud);
-  if (!nearest.ok()) {
-    return absl::DataLossError(
-        absl::StrCat(reader.shape().path(), ": array pc_xyz: ", nearest.status().message()));
-  }
+  MF_ASSIGN_OR_RETURN(const NearestPoints nearest, Nearest(reader, cloud));
   std::vector<uint8_t> occupancy = Occupancy(cloud, g);
   Dilate(&occupancy, g, options.voxel_dilate);
-
-  const std::vector<float> grid = DistanceGridInCells(occupancy, g);
-  const std::vector<int32_t> cells = CellIndices(pools->xyz, g);
-  std::vector<float> distance(cells.size());
-  for (size_t i = 0; i < cells.size(); ++i) distance[i] = grid[cells[i]] * VoxelSize(g);
-  pools->distance = reader.Keep(std::move(distance));
-
+  if (options.dist_key == kDistances) {
+    pools->distance = reader.Keep(VoxelDistances(occupancy, g, pools->xyz));
+  }
   RayAnswers answers =
-      WalkPointCloud(occupancy, g, pools->ray_o, pools->ray_d, *nearest, normals,
+      WalkPointCloud(occupancy, g, pools->ray_o, pools->ray_d, nearest, normals,
                      {.max_steps = options.voxel_max_steps, .first_crossing = FirstCrossing::kDouble});
   pools->ray_hit = reader.Keep(std::move(answers.hit));
   pools->ray_t = reader.Keep(std::move(answers.t));
@@ -186,31 +206,52 @@ absl::Status AnswerByVoxels(PoolReader& reader, const BackendOptions& options, P
   return absl::OkStatus();
 }
 
-absl::Status Answer(PoolReader& reader, const BackendOptions& options, Pools* pools) {
+// The voxels answer both questions at once, with the rays.
+absl::Status AnswerPoints(PoolReader& reader, const BackendOptions& options, Pools* pools) {
   const int64_t points = pools->xyz.rows();
+  if (options.dist_key != kDistances) {
+    MF_ASSIGN_OR_RETURN(pools->distance, reader.Floats(options.dist_key, points));
+  } else if (SeesOnlyTheCloud(options.backend)) {
+    MF_ASSIGN_OR_RETURN(pools->distance, PointCloudDistances(reader, pools->xyz, options.xyz_key));
+  } else if (options.backend == Backend::kUdfgrid && reader.Has("pt_dist_udf_pool")) {
+    MF_ASSIGN_OR_RETURN(pools->distance, reader.Floats("pt_dist_udf_pool", points));
+  } else if (options.backend != Backend::kVoxel) {
+    MF_ASSIGN_OR_RETURN(pools->distance, reader.Floats("pt_dist_pool", points));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AnswerRays(PoolReader& reader, const BackendOptions& options, Pools* pools) {
   switch (options.backend) {
-    case Backend::kMesh: {
-      MF_ASSIGN_OR_RETURN(pools->distance, reader.Floats("pt_dist_pool", points));
-      return ReadRays(reader, "", pools);
-    }
-    case Backend::kPointcloud:
+    case Backend::kMesh:
     case Backend::kPointcloudMeshray:
-    case Backend::kPointcloudNoray: {
-      MF_ASSIGN_OR_RETURN(pools->distance, PointCloudDistances(reader, pools->xyz));
-      const bool mesh = options.backend == Backend::kPointcloudMeshray || !reader.Has("ray_hit_pc_pool");
-      return ReadRays(reader, mesh ? "" : "_pc", pools);
-    }
-    case Backend::kUdfgrid: {
-      const bool stored = reader.Has("pt_dist_udf_pool");
-      MF_ASSIGN_OR_RETURN(pools->distance,
-                          reader.Floats(stored ? "pt_dist_udf_pool" : "pt_dist_pool", points));
+      return ReadRays(reader, "", pools);
+    case Backend::kPointcloud:
+    case Backend::kPointcloudNoray:
+      return ReadRays(reader, reader.Has("ray_hit_pc_pool") ? "_pc" : "", pools);
+    case Backend::kUdfgrid:
       AnswerNoRays(reader, pools);
       return absl::OkStatus();
-    }
     case Backend::kVoxel:
       return AnswerByVoxels(reader, options, pools);
   }
   return absl::InternalError("unknown backend");
+}
+
+absl::StatusOr<std::span<const int32_t>> FarthestOrder(PoolReader& reader, const BackendOptions& options,
+                                                       int64_t points) {
+  std::vector<std::string> names = {options.fps_key};
+  if (options.fps_key == "auto") {
+    names = {absl::StrCat(options.xyz_key, "_fps_order")};
+    if (absl::StartsWith(options.xyz_key, "pc_")) names.emplace_back("pc_fps_order");
+    names.emplace_back(kPoolOrder);
+  }
+  for (const std::string& name : names) {
+    if (reader.Has(name)) return reader.Order(name, points);
+  }
+  if (names.back() == kPoolOrder) return std::span<const int32_t>();
+  return absl::NotFoundError(absl::StrCat(reader.shape().path(), ": array \"", names.back(),
+                                          "\" is not in the file; it was asked for by pt_fps_key"));
 }
 
 }  // namespace
@@ -233,18 +274,25 @@ std::string_view BackendName(Backend backend) {
 }
 
 absl::StatusOr<Pools> AnswerPools(std::shared_ptr<const ShapeFile> shape, const BackendOptions& options) {
+  if (options.xyz_key != kPointPool && !SeesOnlyTheCloud(options.backend)) {
+    return absl::InvalidArgumentError(absl::StrCat("pt_xyz_key is ", options.xyz_key, ", but the backend ",
+                                                   ToAbsl(BackendName(options.backend)), " answers for ",
+                                                   kPointPool, " alone"));
+  }
   PoolReader reader(std::move(shape));
   Pools pools;
-  MF_ASSIGN_OR_RETURN(const PointsFMap xyz, reader.Points("pt_xyz_pool"));
+  MF_ASSIGN_OR_RETURN(const PointsFMap xyz, reader.Points(options.xyz_key));
   new (&pools.xyz) PointsFMap(xyz);
-  MF_ASSIGN_OR_RETURN(pools.fps_order, reader.Order("pt_fps_order", xyz.rows()));
+  MF_ASSIGN_OR_RETURN(pools.fps_order, FarthestOrder(reader, options, xyz.rows()));
   MF_ASSIGN_OR_RETURN(const PointsFMap ray_o, reader.Points("ray_o_pool"));
   MF_ASSIGN_OR_RETURN(const PointsFMap ray_d, reader.Points("ray_d_pool", ray_o.rows()));
   new (&pools.ray_o) PointsFMap(ray_o);
   new (&pools.ray_d) PointsFMap(ray_d);
   pools.ray_available = options.backend != Backend::kPointcloudNoray && options.backend != Backend::kUdfgrid;
-  MF_RETURN_IF_ERROR(Answer(reader, options, &pools));
+  MF_RETURN_IF_ERROR(AnswerPoints(reader, options, &pools));
+  MF_RETURN_IF_ERROR(AnswerRays(reader, options, &pools));
   pools.storage = reader.storage();
+  pools.heap_bytes = reader.HeapBytes();
   return pools;
 }
 

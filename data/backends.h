@@ -27,6 +27,15 @@ struct BackendOptions {
   int voxel_grid = 64;
   int voxel_dilate = 1;
   int voxel_max_steps = 0;  ///< 0: three times the grid
+  /// The points asked about: "pt_xyz_pool", or, of point-cloud backends, another array of the shape (N,3),
+  /// "pc_xyz" among them.
+  std::string xyz_key = "pt_xyz_pool";
+  /// "pt_dist_pool" is what the backend answers, whatever array that comes from; another name is that array.
+  std::string dist_key = "pt_dist_pool";
+  /// The array of the farthest-point order. "auto" is the first there is of <xyz_key>_fps_order, pc_fps_order
+  /// (for an xyz_key that starts with pc_) and pt_fps_order. It may be missing under "auto" and
+  /// "pt_fps_order".
+  std::string fps_key = "pt_fps_order";
 };
 
 /// The pools of a shape and a backend's answers to them. Spans point into the shape's memory where they can,
@@ -40,10 +49,11 @@ struct Pools {
       ray_n{nullptr, 0, 3};               ///< (R,3); ray_n is zero where nobody answers
   std::span<const float> ray_hit, ray_t;  ///< (R)
   std::shared_ptr<const void> storage;
+  int64_t heap_bytes = 0;  ///< of `storage`, outside the shape's file: what was computed or converted
 };
 
-/// \error NotFound / DataLoss naming the file and array. Mesh distances never reach a point-cloud backend of
-/// a cache that has pt_dist_pc_pool.
+/// \error NotFound / DataLoss naming the file and array; InvalidArgument for an xyz_key that the backend does
+/// not answer. Mesh distances never reach a point-cloud backend of a cache that has pt_dist_pc_pool.
 absl::StatusOr<Pools> AnswerPools(std::shared_ptr<const ShapeFile> shape, const BackendOptions& options);
 
 }  // namespace manyform

@@ -17,15 +17,14 @@ namespace manyform {
 namespace {
 
 // Memory a shape's pools hold outside the mapped file, give or take: inflated arrays and computed answers.
-int64_t HeapBytes(const ArrayLayout& layout, const Pools& pools, const BackendOptions& options) {
-  int64_t bytes = 2048;
+int64_t HeapBytes(const ArrayLayout& layout, const Pools& pools) {
+  int64_t bytes = 2048 + pools.heap_bytes;
   for (const ArrayEntry& array : layout.arrays()) {
     if (!array.compressed()) continue;
     int64_t size = 8;
     for (const int64_t n : array.shape()) size *= n;
     bytes += size;
   }
-  if (options.backend == Backend::kVoxel) bytes += pools.xyz.rows() * 4 + pools.ray_o.rows() * 20;
   return bytes;
 }
 
@@ -35,11 +34,16 @@ int64_t HeapBytes(const ArrayLayout& layout, const Pools& pools, const BackendOp
 // a cleverer order would not hit more often.
 class ShapeList::Kept {
  public:
-  using Key = std::tuple<int64_t, int, int, int, int>;
+  using Key = std::tuple<int64_t, int, int, int, int, std::string>;
 
   static Key KeyOf(int64_t shape, const BackendOptions& o) {
-    if (o.backend != Backend::kVoxel) return {shape, static_cast<int>(o.backend), 0, 0, 0};
-    return {shape, static_cast<int>(o.backend), o.voxel_grid, o.voxel_dilate, o.voxel_max_steps};
+    static const BackendOptions usual;
+    std::string names;
+    if (o.xyz_key != usual.xyz_key || o.dist_key != usual.dist_key || o.fps_key != usual.fps_key) {
+      names = absl::StrCat(o.xyz_key, " ", o.dist_key, " ", o.fps_key);
+    }
+    if (o.backend != Backend::kVoxel) return {shape, static_cast<int>(o.backend), 0, 0, 0, names};
+    return {shape, static_cast<int>(o.backend), o.voxel_grid, o.voxel_dilate, o.voxel_max_steps, names};
   }
 
   std::shared_ptr<const Pools> Find(const Key& key) {
@@ -112,7 +116,7 @@ absl::StatusOr<std::shared_ptr<const Pools>> ShapeList::Answers(int64_t i,
   auto pools = std::make_shared<const Pools>(answered);
   const int layout = entries_[i]->layout();
   const bool known = layout >= 0 && layout < manifest_->layouts_size();
-  kept_->Insert(key, pools, HeapBytes(known ? manifest_->layouts(layout) : ArrayLayout(), *pools, options));
+  kept_->Insert(key, pools, HeapBytes(known ? manifest_->layouts(layout) : ArrayLayout(), *pools));
   return pools;
 }
 

@@ -21,6 +21,7 @@ absl::Status EvalTokens(const TokenDataset& dataset, int64_t shape, int64_t eval
                       dataset.shapes->Answers(shape, dataset.backend));
   TokenOptions options = dataset.tokens;
   options.drop_ray_prob = 0;
+  if (!options.augment.in_eval) options.augment = {};
   NumpyRandomState random(EvalSeed(dataset.shapes->path(shape), eval_seed, k));
   return WithPath(dataset, shape, BuildTokens(*pools, options, random, feat, type));
 }

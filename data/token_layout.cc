@@ -65,9 +65,15 @@ void LayOutTokens(const SequenceParts& parts, const LayoutOptions& options, std:
     if (options.qa_tokens) type[rows.Answer(item)] = answer;
   };
 
+  const bool gradients = parts.gradient.vectors.rows() > 0, uncertainty = !parts.ray_uncertainty.empty();
   type.front() = kBos;
   for (int64_t i = 0; i < n; ++i) {
-    std::copy_n(parts.xyz.row(i).data(), 3, token(rows.Query(i)));
+    float* query = token(rows.Query(i));
+    std::copy_n(parts.xyz.row(i).data(), 3, query);
+    if (gradients) {
+      std::copy_n(parts.gradient.vectors.row(i).data(), 3, query + 3);
+      query[8] = parts.gradient.norms[i];
+    }
     token(rows.Answer(i))[10] = parts.distance[i];
     set_types(i, kPoint, kQueryPoint, kAnswerPoint);
   }
@@ -80,6 +86,7 @@ void LayOutTokens(const SequenceParts& parts, const LayoutOptions& options, std:
     WriteRayQuery(o, d, token(rows.Query(n + j)));
     WriteRayAnswer(o, d, parts.ray_n.row(j).data(), parts.ray_hit[j], parts.ray_t[j],
                    token(rows.Answer(n + j)));
+    if (uncertainty) token(rows.Answer(n + j))[10] = parts.ray_uncertainty[j];
     set_types(n + j, kRay, kQueryRay, kAnswerRay);
   }
   if (options.add_eos) type.back() = kEos;

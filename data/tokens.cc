@@ -26,8 +26,31 @@ std::vector<float> Gather(std::span<const float> pool, std::span<const int64_t> 
   return values;
 }
 
+// Points, and directions, as they lie after the augmentation.
+PointsF MovedPoints(const PointsFMap& pool, std::span<const int64_t> indices, const Augmentation& moved) {
+  PointsF rows = GatherRows(pool, indices);
+  if (!moved.moves()) return rows;
+  for (size_t i = 0; i < indices.size(); ++i) moved.MovePoint(indices[i], rows.row(i).data());
+  return rows;
+}
+
+PointsF Turned(const PointsFMap& pool, std::span<const int64_t> indices, const Augmentation& moved) {
+  PointsF rows = GatherRows(pool, indices);
+  if (!moved.moves()) return rows;
+  for (Eigen::Index i = 0; i < rows.rows(); ++i) moved.Turn(rows.row(i).data());
+  return rows;
+}
+
+// All points of the pool, where they are or moved into `storage`.
+PointsFMap MovedPool(const PointsFMap& pool, const Augmentation& moved, PointsF* storage) {
+  if (!moved.moves()) return pool;
+  *storage = pool;
+  for (Eigen::Index i = 0; i < pool.rows(); ++i) moved.MovePoint(i, storage->row(i).data());
+  return PointsFMap(storage->data(), storage->rows(), 3);
+}
+
 template <class Index>
-std::vector<int64_t> Pick(std::span<const int64_t> values, const std::vector<Index>& order) {
+std::vector<int64_t> Pick(std::span<const int64_t> values, std::span<const Index> order) {
   std::vector<int64_t> picked(order.size());
   for (size_t i = 0; i < order.size(); ++i) picked[i] = values[order[i]];
   return picked;
@@ -53,37 +76,40 @@ absl::StatusOr<std::vector<int64_t>> StoredFarthest(std::span<const int32_t> ord
 }
 
 template <class Random>
-absl::StatusOr<std::vector<int64_t>> RandomFarthest(const Pools& pools, int64_t k, int64_t m,
-                                                    Random& random) {
+absl::StatusOr<std::vector<int64_t>> RandomFarthest(const Pools& pools, const Augmentation& moved, int64_t k,
+                                                    int64_t m, Random& random) {
   const int64_t pool = pools.xyz.rows();
   m = std::min(std::max<int64_t>(m, 1), pool);
   if (m < k) {
     return absl::InvalidArgumentError(absl::StrCat("pt_rfps_m is ", m, ", expected at least n_point = ", k));
   }
   MF_ASSIGN_OR_RETURN(const std::vector<int64_t> candidates, random.Choice(pool, m, /*replace=*/false));
-  return Pick(candidates, FarthestPointOrder(GatherRows(pools.xyz, candidates), k));
+  const std::vector<int32_t> order = FarthestPointOrder(MovedPoints(pools.xyz, candidates, moved), k);
+  return Pick<int32_t>(candidates, order);
 }
 
 template <class Random>
-absl::StatusOr<std::vector<int64_t>> DrawPoints(const Pools& pools, const TokenOptions& options,
-                                                Random& random) {
+absl::StatusOr<std::vector<int64_t>> DrawPoints(const Pools& pools, const Augmentation& moved,
+                                                const TokenOptions& options, Random& random) {
   const int64_t k = options.n_point, pool = pools.xyz.rows();
   if (k == 0) return std::vector<int64_t>();
   if (k < 0 || k > pool) {
     return absl::InvalidArgumentError(absl::StrCat("n_point is ", k, ", but the pool has ", pool, " points"));
   }
+  PointsF storage;
   switch (options.sampling) {
     case PointSampling::kRandom:
       return random.Choice(pool, k, /*replace=*/false);
     case PointSampling::kFps: {
       if (!pools.fps_order.empty()) return StoredFarthest(pools.fps_order, pool, k, random);
-      const std::vector<int32_t> order = FarthestPointOrder(pools.xyz, k);
+      const std::vector<int32_t> order = FarthestPointOrder(MovedPool(pools.xyz, moved, &storage), k);
       return std::vector<int64_t>(order.begin(), order.end());
     }
     case PointSampling::kRfps:
-      return RandomFarthest(pools, k, options.rfps_m, random);
+      return RandomFarthest(pools, moved, k, options.rfps_m, random);
     case PointSampling::kGrid: {
-      MF_ASSIGN_OR_RETURN(const std::vector<int32_t> nearest, LatticePick(pools.xyz, k));
+      MF_ASSIGN_OR_RETURN(const std::vector<int32_t> nearest,
+                          LatticePick(MovedPool(pools.xyz, moved, &storage), k));
       return std::vector<int64_t>(nearest.begin(), nearest.end());
     }
   }
@@ -101,18 +127,53 @@ absl::StatusOr<std::vector<int64_t>> DrawRays(const Pools& pools, int64_t n_ray,
   return random.Choice(pool, n_ray, /*replace=*/pool < n_ray);
 }
 
+// Asks for memory that will be read soon, in an order of its own.
+void Expect(const Pools& pools, std::span<const int64_t> points, std::span<const int64_t> rays) {
+  for (const int64_t i : points) {
+    __builtin_prefetch(pools.xyz.data() + 3 * i);
+    __builtin_prefetch(&pools.distance[i]);
+  }
+  for (const int64_t i : rays) {
+    for (const PointsFMap* pool : {&pools.ray_d, &pools.ray_o, &pools.ray_n})
+      __builtin_prefetch(pool->data() + 3 * i);
+    __builtin_prefetch(&pools.ray_hit[i]);
+    __builtin_prefetch(&pools.ray_t[i]);
+  }
+}
+
 template <class Random>
 absl::StatusOr<Sample> Draw(const Pools& pools, const TokenOptions& options, Random& random) {
+  thread_local TokenOrder order;
   Sample sample;
-  MF_ASSIGN_OR_RETURN(const std::vector<int64_t> points, DrawPoints(pools, options, random));
+  sample.augmentation = Augmentation::Draw(options.augment, pools.xyz.rows(), random);
+  const Augmentation& moved = sample.augmentation;
+  MF_ASSIGN_OR_RETURN(const std::vector<int64_t> points, DrawPoints(pools, moved, options, random));
   MF_ASSIGN_OR_RETURN(const std::vector<int64_t> rays, DrawRays(pools, options.n_ray, random));
+  Expect(pools, points, rays);
   sample.rays_missing = !pools.ray_available || options.force_missing_ray;
   if (!sample.rays_missing && options.drop_ray_prob > 0 && options.n_ray > 0) {
     sample.rays_missing = random.Double() < options.drop_ray_prob;
   }
-  sample.points = Pick(points, MortonOrder(GatherRows(pools.xyz, points)));
-  sample.rays = Pick(rays, RayOrder(GatherRows(pools.ray_d, rays)));
+  sample.points = Pick(points, order.Morton(MovedPoints(pools.xyz, points, moved)));
+  sample.rays = Pick(rays, order.Rays(Turned(pools.ray_d, rays, moved)));
   return sample;
+}
+
+// What the rays answer, as they lie after the augmentation. (m,3) or (m).
+struct RayParts {
+  PointsF o, d, n;
+  std::vector<float> hit, t;
+};
+
+RayParts GatherRays(const Pools& pools, const Sample& sample) {
+  const Augmentation& moved = sample.augmentation;
+  RayParts rays{GatherRows(pools.ray_o, sample.rays), Turned(pools.ray_d, sample.rays, moved),
+                Turned(pools.ray_n, sample.rays, moved), Gather(pools.ray_hit, sample.rays),
+                Gather(pools.ray_t, sample.rays)};
+  if (!moved.moves()) return rays;
+  for (Eigen::Index i = 0; i < rays.o.rows(); ++i) moved.MovePlace(rays.o.row(i).data());
+  for (float& t : rays.t) t *= moved.scale();
+  return rays;
 }
 
 template <class Random>
@@ -144,17 +205,35 @@ absl::StatusOr<Sample> DrawSample(const Pools& pools, const TokenOptions& option
 
 SequenceParts GatherSample(const Pools& pools, const Sample& sample, const TokenOptions& options) {
   SequenceParts parts;
-  parts.xyz = GatherRows(pools.xyz, sample.points);
-  parts.distance = options.ablate_point_dist ? std::vector<float>(sample.points.size())
-                                             : Gather(pools.distance, sample.points);
+  parts.xyz = MovedPoints(pools.xyz, sample.points, sample.augmentation);
+  if (options.ablate_point_dist) {
+    parts.distance.resize(sample.points.size());
+  } else {
+    parts.distance = Gather(pools.distance, sample.points);
+    for (float& d : parts.distance) d *= sample.augmentation.scale();
+  }
   parts.rays_missing = sample.rays_missing;
-  parts.ray_o = GatherRows(pools.ray_o, sample.rays);
-  // Missing rays keep their place in the sequence, and nothing else.
-  if (sample.rays_missing) return parts;
-  parts.ray_d = GatherRows(pools.ray_d, sample.rays);
-  parts.ray_n = GatherRows(pools.ray_n, sample.rays);
-  parts.ray_hit = Gather(pools.ray_hit, sample.rays);
-  parts.ray_t = Gather(pools.ray_t, sample.rays);
+  // Missing rays keep their place in the sequence and what they say of the points, and nothing else.
+  if (sample.rays_missing && !options.gradient.include) {
+    parts.ray_o.resize(static_cast<Eigen::Index>(sample.rays.size()), 3);
+    return parts;
+  }
+  RayParts rays = GatherRays(pools, sample);
+  if (options.gradient.include || options.uncertainty.include) {
+    const Hits hits = HitsOf(rays.o, rays.d, rays.n, rays.hit, rays.t);
+    if (options.gradient.include) {
+      parts.gradient = GradientsAt(parts.xyz, parts.distance, hits, options.gradient);
+    }
+    if (options.uncertainty.include) {
+      parts.ray_uncertainty =
+          NormalUncertainty(hits, static_cast<int64_t>(sample.rays.size()), options.uncertainty.k);
+    }
+  }
+  parts.ray_o = std::move(rays.o);
+  parts.ray_d = std::move(rays.d);
+  parts.ray_n = std::move(rays.n);
+  parts.ray_hit = std::move(rays.hit);
+  parts.ray_t = std::move(rays.t);
   return parts;
 }
 

@@ -1,8 +1,8 @@
 /// \file
 /// Query/answer tokens: 15 features each, and a type.
 ///
-/// [0:3] point or hit position, [3:6] ray origin, [6:9] ray direction, [9] t, [10] distance, [11] hit,
-/// [12:15] normal.
+/// [0:3] point or hit position, [3:6] ray origin (of a point: its gradient), [6:9] ray direction (of a point:
+/// [8] the gradient's norm), [9] t, [10] distance (of a ray: its uncertainty), [11] hit, [12:15] normal.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,9 @@
 
 #include "absl/status/statusor.h"
 #include "base/numpy_random.h"
+#include "data/augment.h"
 #include "data/backends.h"
+#include "data/point_gradient.h"
 #include "data/train_stream.h"
 
 namespace manyform {
@@ -50,6 +52,10 @@ struct SequenceParts {
   PointsF ray_o, ray_d, ray_n;  ///< (m,3)
   std::vector<float> ray_hit, ray_t;
   bool rays_missing = false;  ///< ray features are zero, their types kMissingRay
+  /// Of points, part of their query: (n,3) and (n), or empty.
+  PointGradients gradient;
+  /// Of rays, part of their answer: (m), or empty.
+  std::vector<float> ray_uncertainty;
 };
 
 /// Writes (T,15) features and (T) types for T = SequenceLength. \pre the spans have that size
@@ -66,15 +72,20 @@ struct TokenOptions {
   bool force_missing_ray = false;
   PointSampling sampling = PointSampling::kRandom;
   int64_t rfps_m = 4096;
-  bool ablate_point_dist = false;
+  bool ablate_point_dist = false;  ///< distances are zero, for gradients too
   LayoutOptions layout;
+  GradientOptions gradient;
+  UncertaintyOptions uncertainty;
+  AugmentOptions augment;
 };
 
-/// Pool indices of a sample, sorted as read (points by Morton code, rays by azimuth), and whether its rays
-/// are missing. Draws points, then rays, then the drop, from `random`.
+/// Pool indices of a sample, sorted as read (points by Morton code, rays by azimuth, as they lie after the
+/// augmentation), and whether its rays are missing. Draws the augmentation, then points, then rays, then the
+/// drop, from `random`.
 struct Sample {
   std::vector<int64_t> points, rays;
   bool rays_missing = false;
+  Augmentation augmentation;
 };
 /// \error InvalidArgument if the pool is smaller than n_point or rfps_m is, or there are no rays to draw
 /// from.

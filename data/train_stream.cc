@@ -1,5 +1,6 @@
 #include "data/train_stream.h"
 
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -54,6 +55,11 @@ uint64_t TrainStream::Below(uint64_t n) {
     while (static_cast<uint64_t>(wide) < reject) wide = static_cast<unsigned __int128>(Next()) * n;
   }
   return static_cast<uint64_t>(wide >> 64);
+}
+
+double TrainStream::Normal() {
+  const double radius = std::sqrt(-2 * std::log(1 - Double()));
+  return radius * std::cos(2 * M_PI * Double());
 }
 
 absl::StatusOr<std::vector<int64_t>> TrainStream::Choice(int64_t n, int64_t k, bool replace) {

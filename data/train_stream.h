@@ -19,6 +19,8 @@ class TrainStream {
   double Double() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
   /// Uniform on [0, n), without bias (Lemire 2019). \pre n > 0
   uint64_t Below(uint64_t n);
+  /// Standard normal (Box and Muller 1958), from two words.
+  double Normal();
   /// k of [0,n) in random order, as NumpyRandomState::Choice distributes them, in O(k) rather than O(n).
   /// \error InvalidArgument if n < 1 with k > 0, or k > n without replacement.
   absl::StatusOr<std::vector<int64_t>> Choice(int64_t n, int64_t k, bool replace);

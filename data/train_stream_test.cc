@@ -85,6 +85,24 @@ TEST(TrainStream, ChoiceWithReplacementCoversThePool) {
   EXPECT_LT(std::abs(Excess(counts)), 5);
 }
 
+TEST(TrainStream, NormalsAreNormal) {
+  TrainStream stream(5, 5, 5);
+  constexpr int kDraws = 200000;
+  double moments[4] = {};
+  int beyond = 0;
+  for (int i = 0; i < kDraws; ++i) {
+    const double x = stream.Normal();
+    for (int k = 0; k < 4; ++k) moments[k] += std::pow(x, k + 1) / kDraws;
+    beyond += std::abs(x) > 1.959964;
+  }
+  // Five standard errors each.
+  EXPECT_NEAR(moments[0], 0, 5 * std::sqrt(1.0 / kDraws));
+  EXPECT_NEAR(moments[1], 1, 5 * std::sqrt(2.0 / kDraws));
+  EXPECT_NEAR(moments[2], 0, 5 * std::sqrt(15.0 / kDraws));
+  EXPECT_NEAR(moments[3], 3, 5 * std::sqrt(96.0 / kDraws));
+  EXPECT_NEAR(beyond / static_cast<double>(kDraws), 0.05, 5 * std::sqrt(0.05 * 0.95 / kDraws));
+}
+
 TEST(TrainStream, ImpossibleChoicesAreErrors) {
   TrainStream stream(0, 0, 0);
   EXPECT_FALSE(stream.Choice(3, 4, false).ok());
