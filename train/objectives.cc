@@ -41,9 +41,13 @@ at::Tensor PredictingRows(const at::Tensor& type_id) {
   return at::tensor(rows, at::kLong);
 }
 
+at::Tensor CosineLosses(const at::Tensor& predicted, const at::Tensor& target) {
+  return 1 - at::cosine_similarity(predicted, target, 1, kCosineEps);
+}
+
 at::Tensor CosineLoss(const at::Tensor& predicted, const at::Tensor& target) {
   if (predicted.size(0) == 0) return predicted.sum();
-  return 1 - at::cosine_similarity(predicted, target, 1, kCosineEps).mean();
+  return CosineLosses(predicted, target).mean();
 }
 
 at::Tensor NepaLoss(const QueryTransformer& model, const at::Tensor& feat, const at::Tensor& type_id) {

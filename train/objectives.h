@@ -14,7 +14,9 @@ namespace manyform {
 /// at all, else everything but missing rays. `type_id` (B,T) i64.
 at::Tensor PredictingRows(const at::Tensor& type_id);
 
-/// Mean of 1 - cos over rows of `predicted` and `target`, (N,d) each; 0 without rows.
+/// 1 - cos of each row of `predicted` and `target`, (N,d) each: (N).
+at::Tensor CosineLosses(const at::Tensor& predicted, const at::Tensor& target);
+/// Their mean; 0 without rows.
 at::Tensor CosineLoss(const at::Tensor& predicted, const at::Tensor& target);
 
 /// Next-embedding prediction: 1 - cos(z_hat[t], stop-gradient of z[t+1]), averaged over PredictingRows. A
