@@ -26,7 +26,7 @@ constexpr char kProgram[] = "data/build_cache";
 constexpr char kMeshes[] = "testdata/golden/d_splits/tiny/meshes";
 
 std::string NewFolder(absl::string_view name) {
-  const std::string folder = absl::StrCat(testing::TempDir(), "/process_", name);
+  std::string folder = absl::StrCat(testing::TempDir(), "/process_", name);
   fs::remove_all(folder);
   fs::create_directories(folder);
   return folder;

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr char kTiny[] = "testdata/golden/d_splits/tiny/";
 
 std::string NewFolder(absl::string_view name) {
-  const std::string folder = absl::StrCat(testing::TempDir(), "/builder_", name);
+  std::string folder = absl::StrCat(testing::TempDir(), "/builder_", name);
   fs::remove_all(folder);
   fs::create_directories(folder);
   return folder;
@@ -47,7 +47,7 @@ BuildCacheConfig TinyConfig(const std::string& root, const std::string& out) {
 }
 
 std::string CopyOfMeshes(absl::string_view name) {
-  const std::string folder = NewFolder(name);
+  std::string folder = NewFolder(name);
   fs::copy(std::string(kTiny) + "meshes", folder, fs::copy_options::recursive);
   for (const auto& file : fs::recursive_directory_iterator(folder)) {
     fs::permissions(file, fs::perms::owner_all);

@@ -84,6 +84,7 @@ absl::StatusOr<std::vector<std::string>> PickClasses(std::vector<std::string> cl
                           .Choice(static_cast<int64_t>(classes.size()), n, /*replace=*/false));
   std::sort(chosen.begin(), chosen.end());
   std::vector<std::string> names;
+  names.reserve(chosen.size());
   for (const int64_t i : chosen) names.push_back(classes[i]);
   return names;
 }

@@ -19,7 +19,7 @@ nlohmann::json Golden() {
 }
 
 std::string NewFolder(absl::string_view name) {
-  const std::string folder = absl::StrCat(testing::TempDir(), "/mesh_list_", name);
+  std::string folder = absl::StrCat(testing::TempDir(), "/mesh_list_", name);
   std::filesystem::remove_all(folder);
   return folder;
 }

@@ -25,7 +25,7 @@ FaceList FacesOf(const TriangleMesh& mesh) {
 }
 
 std::string Write(const std::string& name, const std::string& content) {
-  const std::string path = testing::TempDir() + "/" + name;
+  std::string path = testing::TempDir() + "/" + name;
   EXPECT_TRUE(WriteFileAtomically(path, content).ok());
   return path;
 }
@@ -162,7 +162,8 @@ TEST(ReadMesh, PlyBothStlsAndUnknownEndings) {
       }
     }
     ascii += "endloop\nendfacet\n";
-    put("\0", 2);
+    const uint16_t attributes = 0;
+    put(&attributes, 2);
   }
   ExpectTetrahedron(Write("t.ply", ply), 1);
   ExpectTetrahedron(Write("t.STL", ascii + "endsolid t\n"), 1);

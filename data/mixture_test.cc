@@ -20,6 +20,7 @@ TEST(Mixture, StreamsAreThePublishedOnes) {
       const std::vector<Draw> draws = OrThrow(MixtureDraws(
           sizes, c["weights"], c["num_samples"], c["replacement"], c["mix_seed"].get<int64_t>(), epoch));
       std::vector<int64_t> numbers;
+      numbers.reserve(draws.size());
       for (const Draw& d : draws) {
         numbers.push_back(std::accumulate(sizes.begin(), sizes.begin() + d.dataset, d.shape));
       }

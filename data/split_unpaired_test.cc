@@ -130,8 +130,9 @@ TEST(UnpairedCounts, RoundsHalfToEvenAndFillsEmptyShares) {
 
 TEST(UnpairedCounts, SharesAreNeverEmptyAndNothingIsLost) {
   for (int64_t n = 3; n < 200; ++n) {
-    for (double mesh = 0; mesh <= 1; mesh += 0.05) {
-      for (double pc = 0; mesh + pc <= 1; pc += 0.05) {
+    for (int a = 0; a <= 20; ++a) {
+      for (int b = 0; a + b <= 20; ++b) {
+        const double mesh = 0.05 * a, pc = 0.05 * b;
         const std::array<int64_t, 3> counts = UnpairedCounts(n, {mesh, pc, 1 - mesh - pc});
         EXPECT_EQ(counts[0] + counts[1] + counts[2], n);
         EXPECT_GE(*std::min_element(counts.begin(), counts.end()), 1);

@@ -30,7 +30,7 @@ struct Measurement {
 };
 
 std::string Plain(const ResultRecord& record, const char* setting) {
-  const std::string json = SettingOf(record, setting);
+  std::string json = SettingOf(record, setting);
   if (json.size() >= 2 && json.front() == '"') return json.substr(1, json.size() - 2);
   return json;
 }

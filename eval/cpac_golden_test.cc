@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ATen/ATen.h"
+#include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "eval/cpac.h"
 #include "eval/golden_for_test.h"
@@ -228,7 +229,7 @@ TEST_P(CpacGolden, DrawsStatesHeadPredictionsAndMetrics) {
     if (key == "ckpt" || absent(key)) continue;
     if (value.is_object()) {
       for (const auto& [member, number] : value.items()) {
-        const std::string name = key + "." + member;
+        const std::string name = absl::StrCat(key, ".", member);
         if (number.is_string()) {
           EXPECT_EQ(SettingOf(result_.record(), name), number.dump());
         } else {

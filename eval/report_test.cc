@@ -131,7 +131,7 @@ class ReportTest : public testing::Test {
 
   template <class T>
   std::string Write(const std::string& name, const T& message) {
-    const std::string path = folder_ + "/" + name;
+    std::string path = folder_ + "/" + name;
     EXPECT_TRUE(WriteResult(path, message).ok());
     return path;
   }

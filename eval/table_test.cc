@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "base/files.h"
 #include "base/result_writer.h"
 #include "eval/result_files_for_test.h"
@@ -113,7 +114,7 @@ TEST(MakeTable, ReadsEveryFormatAndWritesEveryForm) {
   for (int i = 0; i < 3; ++i) {
     const std::string ending = endings[i];
     const auto write = [&](const MeasuredFile& file, const std::string& name) {
-      const std::string path = folder + "/" + name + ending;
+      const std::string path = absl::StrCat(folder, "/", name, ending);
       std::visit([&](const auto& result) { ASSERT_TRUE(WriteResult(path, result).ok()); }, file.result);
       config.add_inputs(path);
     };
