@@ -81,6 +81,8 @@ MeshInfo DescribeMesh(const TriangleMesh& mesh) {
   for (int k = 0; k < 3; ++k) info.add_extents(bounds(1, k) - bounds(0, k));
   info.set_area(TotalArea(mesh));
   info.set_watertight(IsWatertight(mesh));
+  info.set_components(CountComponents(mesh));
+  info.set_volume(Volume(mesh));
   return info;
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -178,24 +179,70 @@ double TotalArea(const TriangleMesh& mesh) {
 }
 
 bool IsWatertight(const TriangleMesh& mesh) {
-  std::vector<std::pair<int32_t, int32_t>> edges;
-  edges.reserve(mesh.faces.rows() * 3);
+  if (mesh.faces.rows() == 0) return false;
+  const auto edge = [&](Eigen::Index f, int k) {
+    const int32_t a = mesh.faces(f, k), b = mesh.faces(f, (k + 1) % 3);
+    return std::pair<int32_t, int32_t>(std::min(a, b), std::max(a, b));
+  };
+  // Edges by their smaller vertex: `larger` holds the other one, that of vertex v from first[v] on.
+  std::vector<int64_t> first(mesh.vertices.rows() + 1);
   for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
-    for (int k = 0; k < 3; ++k)
-      edges.push_back(std::minmax(int{mesh.faces(f, k)}, int{mesh.faces(f, (k + 1) % 3)}));
+    for (int k = 0; k < 3; ++k) ++first[edge(f, k).first + 1];
   }
-  std::sort(edges.begin(), edges.end());
-  for (size_t i = 0; i < edges.size(); i += 2) {
-    if (i + 1 == edges.size() || edges[i] != edges[i + 1]) return false;
-    if (i + 2 < edges.size() && edges[i + 2] == edges[i]) return false;
+  for (size_t v = 1; v < first.size(); ++v) {
+    if (first[v] % 2 != 0) return false;
+    first[v] += first[v - 1];
   }
-  return !edges.empty();
+  std::vector<int32_t> larger(mesh.faces.rows() * 3);
+  std::vector<int64_t> next(first.begin(), first.end() - 1);
+  for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
+    for (int k = 0; k < 3; ++k) {
+      const auto [a, b] = edge(f, k);
+      larger[next[a]++] = b;
+    }
+  }
+  for (size_t v = 0; v + 1 < first.size(); ++v) {
+    std::sort(larger.begin() + first[v], larger.begin() + first[v + 1]);
+    for (int64_t i = first[v]; i < first[v + 1]; i += 2) {
+      if (larger[i] != larger[i + 1]) return false;
+      if (i + 2 < first[v + 1] && larger[i + 2] == larger[i]) return false;
+    }
+  }
+  return true;
+}
+
+int64_t CountComponents(const TriangleMesh& mesh) {
+  std::vector<int32_t> parent(mesh.vertices.rows());
+  std::iota(parent.begin(), parent.end(), 0);
+  const auto root = [&](int32_t v) {
+    while (parent[v] != v) v = parent[v] = parent[parent[v]];
+    return v;
+  };
+  for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
+    const int32_t a = root(mesh.faces(f, 0));
+    parent[root(mesh.faces(f, 1))] = a;
+    parent[root(mesh.faces(f, 2))] = a;
+  }
+  // Vertices that no face uses are roots too.
+  std::vector<bool> counted(parent.size());
+  int64_t components = 0;
+  for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
+    const int32_t a = root(mesh.faces(f, 0));
+    components += counted[a] ? 0 : 1;
+    counted[a] = true;
+  }
+  return components;
 }
 
 double Volume(const TriangleMesh& mesh) {
+  if (mesh.faces.rows() == 0) return 0;
+  // Far from the origin the terms would be large and cancel.
+  const auto bounds = Bounds(mesh.vertices);
+  const Eigen::RowVector3d centre = (bounds.row(0) + bounds.row(1)) * 0.5;
   double six_volumes = 0;
   for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
-    six_volumes += Corner(mesh, f, 0).dot(Corner(mesh, f, 1).cross(Corner(mesh, f, 2)));
+    const Eigen::RowVector3d a = Corner(mesh, f, 0) - centre;
+    six_volumes += a.dot((Corner(mesh, f, 1) - centre).cross(Corner(mesh, f, 2) - centre));
   }
   return six_volumes / 6;
 }

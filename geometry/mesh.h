@@ -2,6 +2,7 @@
 /// A mesh's own measures, and the cleaning its readers owe the published protocol.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "Eigen/Core"
@@ -41,7 +42,10 @@ double TotalArea(const TriangleMesh& mesh);
 
 /// Every edge belongs to exactly two faces. Faces that repeat a vertex are counted as they stand.
 bool IsWatertight(const TriangleMesh& mesh);
-/// Signed: positive if faces are counter-clockwise seen from outside. Meaningful for watertight meshes.
+/// Sets of faces that shared vertices join, directly or through others. 0 without faces.
+int64_t CountComponents(const TriangleMesh& mesh);
+/// Signed: positive if faces are counter-clockwise seen from outside. Meaningful for watertight meshes; of
+/// others it is what their faces enclose with the centre of the bounding box.
 double Volume(const TriangleMesh& mesh);
 
 }  // namespace manyform

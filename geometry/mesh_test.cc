@@ -1,8 +1,14 @@
 #include "geometry/mesh.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numbers>
+#include <numeric>
+#include <random>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "geometry/testing/golden.h"
@@ -134,6 +140,87 @@ TEST(Measures, OpenAndDoubledMeshesAreNotWatertight) {
   box.faces.conservativeResize(11, 3);
   EXPECT_FALSE(IsWatertight(box));
   EXPECT_FALSE(IsWatertight(TriangleMesh{}));
+}
+
+// Every edge's faces, counted one by one.
+bool WatertightByCounting(const TriangleMesh& mesh) {
+  std::map<std::pair<int, int>, int> count;
+  for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
+    for (int k = 0; k < 3; ++k) {
+      const int a = mesh.faces(f, k), b = mesh.faces(f, (k + 1) % 3);
+      ++count[{std::min(a, b), std::max(a, b)}];
+    }
+  }
+  return !count.empty() &&
+         std::all_of(count.begin(), count.end(), [](const auto& edge) { return edge.second == 2; });
+}
+
+// Colours spread over faces until nothing changes.
+int64_t ComponentsBySpreading(const TriangleMesh& mesh) {
+  std::vector<int> colour(mesh.vertices.rows());
+  std::iota(colour.begin(), colour.end(), 0);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
+      int least = std::numeric_limits<int>::max();
+      for (int k = 0; k < 3; ++k) least = std::min(least, colour[mesh.faces(f, k)]);
+      for (int k = 0; k < 3; ++k) changed |= std::exchange(colour[mesh.faces(f, k)], least) != least;
+    }
+  }
+  std::set<int> colours;
+  for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) colours.insert(colour[mesh.faces(f, 0)]);
+  return static_cast<int64_t>(colours.size());
+}
+
+TEST(Measures, RandomSoupsAgreeWithCounting) {
+  std::mt19937 random(3);
+  int watertight = 0, seen_components = 0;
+  for (int round = 0; round < 3000; ++round) {
+    const int n = 3 + static_cast<int>(random() % 4);
+    TriangleMesh mesh{PointsD::Random(n + 2, 3), Faces(1 + static_cast<int>(random() % 5), 3)};
+    for (int32_t& v : mesh.faces.reshaped()) v = static_cast<int32_t>(random() % n);
+    // Closed ones are rare by chance: half are made of faces with their reverse.
+    if (round % 2 == 0) {
+      TriangleMesh other = mesh;
+      other.faces.col(0).swap(other.faces.col(1));
+      mesh.faces.conservativeResize(mesh.faces.rows() * 2, 3);
+      mesh.faces.bottomRows(other.faces.rows()) = other.faces;
+    }
+    EXPECT_EQ(IsWatertight(mesh), WatertightByCounting(mesh)) << mesh.faces;
+    EXPECT_EQ(CountComponents(mesh), ComponentsBySpreading(mesh)) << mesh.faces;
+    watertight += IsWatertight(mesh);
+    seen_components |= 1 << CountComponents(mesh);
+  }
+  EXPECT_GT(watertight, 100);
+  EXPECT_EQ(seen_components & 0b110, 0b110);
+}
+
+TEST(Measures, ComponentsAndVolumesOfSeveralBodies) {
+  EXPECT_EQ(CountComponents(TriangleMesh{}), 0);
+  EXPECT_EQ(Volume(TriangleMesh{}), 0);
+  TriangleMesh far = BoxMesh(1, 2, 3), inner = BoxMesh(0.5, 0.5, 0.5);
+  EXPECT_EQ(CountComponents(far), 1);
+  inner.faces.col(0).swap(inner.faces.col(1));
+  EXPECT_DOUBLE_EQ(Volume(inner), -1);
+  // A box with a cubic hole, a million away.
+  TriangleMesh hollow = ConcatenateMeshes({far, inner});
+  hollow.vertices.rowwise() += Eigen::RowVector3d(1e6, 1e6, -1e6);
+  EXPECT_EQ(CountComponents(hollow), 2);
+  EXPECT_NEAR(Volume(hollow), 47, 1e-8);
+  TriangleMesh many = far;
+  for (int i = 1; i < 50; ++i) {
+    TriangleMesh moved = far;
+    moved.vertices.rowwise() += Eigen::RowVector3d(10 * i, 0, 0);
+    many = ConcatenateMeshes({many, moved});
+  }
+  many.vertices.conservativeResize(many.vertices.rows() + 3, 3);
+  many.vertices.bottomRows(3).setZero();
+  EXPECT_EQ(CountComponents(many), 50);
+  EXPECT_NEAR(Volume(many), 50 * 48, 1e-8);
+  // Two that touch in one vertex are one.
+  TriangleMesh touching = ConcatenateMeshes({far, inner});
+  for (int32_t& v : touching.faces.reshaped()) v = v == 8 ? 0 : v;
+  EXPECT_EQ(CountComponents(touching), 1);
 }
 
 TEST(NormalizeMesh, FillsTheUnitSphere) {
