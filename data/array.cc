@@ -32,15 +32,15 @@ absl::Status Mismatch(const Array& array, DType wanted, absl::string_view why) {
       absl::StrCat("array of dtype ", DTypeName(array.dtype), " read as ", DTypeName(wanted), ": ", why));
 }
 
-// Copies the elements of `array`, whatever their order in memory, to C order.
-template <class Element>
-std::vector<Element> InCOrder(const Array& array) {
+bool IsCOrder(const Array& array) { return !array.fortran_order || array.shape.size() < 2; }
+
+// Copies elements of `item_size` bytes to C order. Inlined, so that constant sizes are moves.
+inline void CopyInCOrder(const Array& array, size_t item_size, uint8_t* out) {
   const int64_t n = array.size();
-  std::vector<Element> values(n);
-  if (n == 0) return values;
-  if (!array.fortran_order || array.shape.size() < 2) {
-    memcpy(values.data(), array.data, n * sizeof(Element));
-    return values;
+  if (n == 0) return;
+  if (IsCOrder(array)) {
+    memcpy(out, array.data, n * item_size);
+    return;
   }
   // Reads in memory order (first index fastest) and scatters.
   const size_t rank = array.shape.size();
@@ -48,7 +48,7 @@ std::vector<Element> InCOrder(const Array& array) {
   for (size_t d = rank - 1; d-- > 0;) stride[d] = stride[d + 1] * array.shape[d + 1];
   int64_t to = 0;
   for (int64_t from = 0; from < n; ++from) {
-    memcpy(&values[to], array.data + from * sizeof(Element), sizeof(Element));
+    memcpy(out + to * item_size, array.data + from * item_size, item_size);
     for (size_t d = 0; d < rank; ++d) {
       to += stride[d];
       if (++index[d] < array.shape[d]) break;
@@ -56,12 +56,18 @@ std::vector<Element> InCOrder(const Array& array) {
       index[d] = 0;
     }
   }
+}
+
+template <class Element>
+std::vector<Element> Elements(const Array& array) {
+  std::vector<Element> values(array.size());
+  CopyInCOrder(array, sizeof(Element), reinterpret_cast<uint8_t*>(values.data()));
   return values;
 }
 
 template <class T, class Element>
 absl::StatusOr<std::vector<T>> Convert(const Array& array) {
-  const std::vector<Element> elements = InCOrder<Element>(array);
+  std::vector<Element> elements = Elements<Element>(array);
   if constexpr (std::is_same_v<T, Element>) {
     return elements;
   } else if constexpr (std::is_integral_v<T> && !std::is_integral_v<Element>) {
@@ -179,7 +185,7 @@ absl::StatusOr<std::vector<std::string>> Array::Strings() const {
     return absl::InvalidArgumentError("array of text in Fortran order");
   }
   characters.shape.push_back(width);
-  const std::vector<uint32_t> codes = InCOrder<uint32_t>(characters);
+  const std::vector<uint32_t> codes = Elements<uint32_t>(characters);
   std::vector<std::string> texts(size());
   for (size_t i = 0; i < texts.size(); ++i) {
     int64_t length = width;
@@ -203,6 +209,17 @@ Array MakeHalfArray(std::span<const float> values, std::vector<int64_t> shape) {
     memcpy(bytes.data() + i * sizeof(half), &half, sizeof(half));
   }
   return Owning(DType::kF16, sizeof(Eigen::half), std::move(shape), std::move(bytes));
+}
+
+Array InCOrder(const Array& array) {
+  if (IsCOrder(array)) {
+    Array same = array;
+    same.fortran_order = false;
+    return same;
+  }
+  std::vector<uint8_t> bytes(array.size() * array.item_size);
+  CopyInCOrder(array, array.item_size, bytes.data());
+  return Owning(array.dtype, array.item_size, array.shape, std::move(bytes));
 }
 
 Array MakeStringArray(const std::vector<std::string>& values) {

@@ -1,23 +1,17 @@
 #include "data/manifest.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <limits>
 #include <optional>
-#include <system_error>
 #include <tuple>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "base/files.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/status_macros.h"
 #include "base/string_views.h"
-#include "base/thread_pool.h"
 #include "data/npy.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -123,48 +117,6 @@ absl::Status Validate(const CacheManifest& manifest) {
   return absl::OkStatus();
 }
 
-bool IsFolder(const std::string& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored);
-}
-
-// <root>/<split>/<class>/<id>.npz, as entries without content.
-absl::StatusOr<CacheManifest> ListShapes(const std::string& root) {
-  CacheManifest manifest;
-  MF_ASSIGN_OR_RETURN(const std::vector<std::string> splits, ListDirectory(root));
-  for (const std::string& split : splits) {
-    const std::string split_path = JoinPath(root, split);
-    if (split[0] == '_' || split[0] == '.' || !IsFolder(split_path)) continue;
-    MF_ASSIGN_OR_RETURN(const std::vector<std::string> classes, ListDirectory(split_path));
-    for (const std::string& class_name : classes) {
-      const std::string class_path = JoinPath(split_path, class_name);
-      if (class_name[0] == '.' || !IsFolder(class_path)) continue;
-      MF_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListDirectory(class_path));
-      for (const std::string& file : files) {
-        if (file[0] == '.' || !absl::EndsWith(file, kShapeSuffix)) continue;
-        ShapeEntry* entry = manifest.add_shapes();
-        entry->set_split(split);
-        entry->set_class_name(class_name);
-        entry->set_id(file.substr(0, file.size() - kShapeSuffix.size()));
-      }
-    }
-  }
-  return manifest;
-}
-
-absl::Status IndexShape(const std::string& cache_root, bool checksums, ShapeEntry* entry,
-                        ArrayLayout* layout) {
-  const std::string path = ShapePath(cache_root, *entry);
-  MF_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::Open(path));
-  *layout = LayoutOf(npz);
-  entry->set_file_size(npz.file_size());
-  if (checksums) {
-    MF_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
-    entry->set_checksum(Xxh3(file->bytes()));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<CacheManifest> ReadManifest(const std::string& cache_root) {
@@ -195,34 +147,23 @@ absl::Status WriteManifest(const std::string& cache_root, CacheManifest manifest
   return WriteFileAtomically(path, DeterministicBytes(manifest));
 }
 
-absl::StatusOr<CacheManifest> IndexCache(const std::string& cache_root, int num_threads, bool checksums) {
-  MF_ASSIGN_OR_RETURN(CacheManifest manifest, ListShapes(cache_root));
-  manifest.set_version(kVersion);
-  const int n = manifest.shapes_size();
-  manifest.mutable_layouts()->Reserve(n);
-  for (int i = 0; i < n; ++i) {
-    manifest.add_layouts();
-    manifest.mutable_shapes(i)->set_layout(i);
-  }
-  MF_RETURN_IF_ERROR(ParallelFor(n, num_threads, [&](int64_t i) {
-    return IndexShape(cache_root, checksums, manifest.mutable_shapes(static_cast<int>(i)),
-                      manifest.mutable_layouts(static_cast<int>(i)));
-  }));
-  Canonicalize(&manifest);
-  if (absl::Status status = Validate(manifest); !status.ok()) {
-    return absl::DataLossError(absl::StrCat(cache_root, ": ", status.message()));
-  }
-  return manifest;
+int LayoutTable::Number(const ArrayLayout& layout) {
+  std::string bytes = DeterministicBytes(layout);
+  const std::lock_guard lock(mutex_);
+  const auto [number, added] = numbers_.try_emplace(std::move(bytes), layouts_.size());
+  if (added) layouts_.push_back(layout);
+  return number->second;
 }
 
-absl::StatusOr<CacheManifest> OpenManifest(const std::string& cache_root, int num_threads) {
-  absl::StatusOr<CacheManifest> manifest = ReadManifest(cache_root);
-  if (!absl::IsNotFound(manifest.status())) return manifest;
-  if (!IsFolder(cache_root)) return absl::NotFoundError(absl::StrCat(cache_root, ": no such cache folder"));
-  MF_ASSIGN_OR_RETURN(CacheManifest index, IndexCache(cache_root, num_threads, /*checksums=*/false));
-  LogLine(absl::StrCat(cache_root, " has no ", ToAbsl(kManifestName), ": indexed ", index.shapes_size(),
-                       " shapes in memory"));
-  return index;
+CacheManifest MakeManifest(std::vector<ShapeEntry> shapes, std::vector<ArrayLayout> layouts) {
+  CacheManifest manifest;
+  manifest.set_version(kVersion);
+  manifest.mutable_shapes()->Add(std::make_move_iterator(shapes.begin()),
+                                 std::make_move_iterator(shapes.end()));
+  manifest.mutable_layouts()->Add(std::make_move_iterator(layouts.begin()),
+                                  std::make_move_iterator(layouts.end()));
+  Canonicalize(&manifest);
+  return manifest;
 }
 
 void SetLayout(CacheManifest* manifest, ShapeEntry* entry, const ArrayLayout& arrays) {

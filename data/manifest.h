@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +23,32 @@ inline constexpr std::string_view kManifestName = "manifest.binpb";
 absl::StatusOr<CacheManifest> ReadManifest(const std::string& cache_root);
 /// Sorts, then writes deterministically and atomically.
 absl::Status WriteManifest(const std::string& cache_root, CacheManifest manifest);
+/// Entries of all <root>/<split>/<class>/<id>.npz, sorted, with these names only. Folders that start with '_'
+/// or '.' are not splits.
+absl::StatusOr<std::vector<ShapeEntry>> ListCacheFiles(const std::string& cache_root);
+/// Sets the entry's size, and its checksum if asked, and the layout, from the file. \error as
+/// NpzReader::Open.
+absl::Status DescribeShapeFile(const std::string& path, bool checksum, ShapeEntry* entry,
+                               ArrayLayout* layout);
 /// Makes entries for all <root>/<split>/<class>/<id>.npz by opening each file: for caches made elsewhere.
-/// Checksums are left out unless `checksums`. Folders that start with '_' or '.' are not splits.
+/// Checksums are left out unless `checksums`. \error as DescribeShapeFile: a damaged file ends it.
 absl::StatusOr<CacheManifest> IndexCache(const std::string& cache_root, int num_threads, bool checksums);
 /// ReadManifest, or IndexCache (with a log line that says so) where there is none.
 absl::StatusOr<CacheManifest> OpenManifest(const std::string& cache_root, int num_threads = 0);
+/// Numbers layouts as they come, equal ones alike. Thread-safe.
+class LayoutTable {
+ public:
+  int Number(const ArrayLayout& layout);
+  /// By number. \pre no Number runs
+  const std::vector<ArrayLayout>& layouts() const { return layouts_; }
+
+ private:
+  std::mutex mutex_;
+  absl::flat_hash_map<std::string, int> numbers_;
+  std::vector<ArrayLayout> layouts_;
+};
+/// A manifest of shapes whose `layout` is an index into `layouts`, in the order it is written in.
+CacheManifest MakeManifest(std::vector<ShapeEntry> shapes, std::vector<ArrayLayout> layouts);
 /// Gives `entry` the layout `arrays`, reusing an equal one of `manifest`.
 void SetLayout(CacheManifest* manifest, ShapeEntry* entry, const ArrayLayout& arrays);
 /// The layout of an open file.

@@ -47,6 +47,8 @@ template <class T>
 Array MakeArray(std::vector<T> values, std::vector<int64_t> shape);
 /// f32 values rounded to nearest-even f16.
 Array MakeHalfArray(std::span<const float> values, std::vector<int64_t> shape);
+/// The same array with its elements in C order: itself if they are, else a copy.
+Array InCOrder(const Array& array);
 /// NumPy unicode ("<U..").
 Array MakeStringArray(const std::vector<std::string>& values);
 

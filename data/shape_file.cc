@@ -115,7 +115,8 @@ absl::StatusOr<std::shared_ptr<const ShapeFile>> ShapeFile::Open(const std::stri
   MF_ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
   if (file->bytes().size() != entry.file_size()) {
     return absl::DataLossError(absl::StrCat(path, ": ", file->bytes().size(), " bytes; ", entry.file_size(),
-                                            " expected by the manifest"));
+                                            " expected by the manifest; if the file was changed on purpose, "
+                                            "//data:migrate what=manifest renews the manifest"));
   }
   if (entry.layout() < 0 || entry.layout() >= manifest.layouts_size()) {
     return absl::DataLossError(absl::StrCat(path, ": the manifest has no layout ", entry.layout()));
