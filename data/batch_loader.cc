@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <utility>
@@ -50,6 +51,11 @@ auto Guard(F f) -> decltype(f()) {
   }
 }
 
+std::shared_ptr<void> OrdinaryMemory(size_t bytes) {
+  return std::shared_ptr<void>(::operator new (bytes, std::align_val_t{64}),
+                               [](void* p) { ::operator delete (p, std::align_val_t{64}); });
+}
+
 using Draws = std::shared_ptr<const std::vector<Draw>>;
 
 }  // namespace
@@ -60,9 +66,13 @@ struct BatchLoader::Impl {
   explicit Impl(Options o) : options(std::move(o)), slots(options.prefetch + 1) {
     epoch = options.first_epoch;
     batch = options.first_batch;
+    const size_t tokens = options.batch * options.length;
     for (Slot& slot : slots) {
-      slot.batch.feat.reserve(options.batch * options.length * kFeatures);
-      slot.batch.type.reserve(options.batch * options.length);
+      const size_t bytes = tokens * (kFeatures * sizeof(float) + 1);
+      slot.memory = options.allocate ? options.allocate(bytes) : OrdinaryMemory(bytes);
+      if (slot.memory == nullptr) throw std::bad_alloc();
+      slot.feat = {static_cast<float*>(slot.memory.get()), tokens * kFeatures};
+      slot.type = {reinterpret_cast<uint8_t*>(slot.feat.data() + slot.feat.size()), tokens};
     }
   }
 
@@ -76,6 +86,9 @@ struct BatchLoader::Impl {
   }
 
   struct Slot {
+    std::shared_ptr<void> memory;
+    std::span<float> feat;  // of a whole batch
+    std::span<uint8_t> type;
     Batch batch;
     absl::Status status;
     bool ready = false;
@@ -90,7 +103,7 @@ struct BatchLoader::Impl {
       const absl::StatusOr<Draws> draws = Claim(&slot);
       if (draws.ok() && *draws == nullptr) return;
       lock.unlock();
-      slot.status = draws.ok() ? Guard([&] { return Fill(**draws, &slot.batch); }) : draws.status();
+      slot.status = draws.ok() ? Guard([&] { return Fill(**draws, &slot); }) : draws.status();
       lock.lock();
       // Nothing after a failure will be asked for.
       if (!slot.status.ok()) closed = true;
@@ -138,20 +151,22 @@ struct BatchLoader::Impl {
     return Draws();
   }
 
-  absl::Status Fill(const std::vector<Draw>& draws, Batch* out) {
+  absl::Status Fill(const std::vector<Draw>& draws, Slot* slot) {
+    Batch* out = &slot->batch;
     const int64_t first = out->index * options.batch, length = options.length;
     const int64_t size = std::min<int64_t>(options.batch, static_cast<int64_t>(draws.size()) - first);
     out->size = size;
     out->length = length;
-    out->feat.resize(size * length * kFeatures);
-    out->type.resize(size * length);
+    const std::span<float> feat = slot->feat.first(size * length * kFeatures);
+    const std::span<uint8_t> type = slot->type.first(size * length);
+    out->feat = feat;
+    out->type = type;
     out->draws.assign(draws.begin() + first, draws.begin() + first + size);
     for (int64_t i = 0; i < size; ++i) {
       if (stop) return absl::CancelledError("the loader was stopped");
-      MF_RETURN_IF_ERROR(
-          options.fill(out->draws[i], out->epoch, first + i,
-                       std::span(out->feat).subspan(i * length * kFeatures, length * kFeatures),
-                       std::span(out->type).subspan(i * length, length)));
+      MF_RETURN_IF_ERROR(options.fill(out->draws[i], out->epoch, first + i,
+                                      feat.subspan(i * length * kFeatures, length * kFeatures),
+                                      type.subspan(i * length, length)));
     }
     return absl::OkStatus();
   }

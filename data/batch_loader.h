@@ -2,6 +2,7 @@
 /// Worker threads that fill batches whose order and content do not depend on how many they are.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,11 +15,12 @@
 
 namespace manyform {
 
-/// (B,T,15) features and (B,T) types of one batch, and the draws they came from.
+/// (B,T,15) features and (B,T) types of one batch, and the draws they came from. The features and types of a
+/// loader's batches lie in a few buffers that are allocated once.
 struct Batch {
   int64_t size = 0, length = 0;
-  std::vector<float> feat;
-  std::vector<uint8_t> type;
+  std::span<const float> feat;
+  std::span<const uint8_t> type;
   std::vector<Draw> draws;
   int64_t epoch = 0, index = 0;  ///< batch number within the epoch
 };
@@ -39,11 +41,15 @@ class BatchLoader {
                                std::span<uint8_t> type)>
         fill;
     int64_t length = 0;  ///< tokens a sequence
+    /// Memory for the buffers, `bytes` aligned for floats, freed with the last owner; null if there is none.
+    /// Called prefetch + 1 times, by Create. For page-locked memory that a GPU can be copied to from while
+    /// the next batch is filled; by default it is ordinary memory.
+    std::function<std::shared_ptr<void>(size_t bytes)> allocate;
     /// Epochs [first_epoch, epochs), the first from its batch `first_batch` on: a run that stopped after that
     /// many batches goes on as if it had not. first_batch may be the epoch's number of batches.
     int64_t first_epoch = 0, first_batch = 0, epochs = 1;
   };
-  /// \error InvalidArgument naming the option.
+  /// \error InvalidArgument naming the option; ResourceExhausted without memory or threads.
   static absl::StatusOr<std::unique_ptr<BatchLoader>> Create(Options options);
   /// Does not wait for batches that nobody asked for, only for the sequences being written.
   ~BatchLoader();

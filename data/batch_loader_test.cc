@@ -1,5 +1,6 @@
 #include "data/batch_loader.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -48,26 +49,40 @@ std::unique_ptr<BatchLoader> Create(BatchLoader::Options options) {
   return *std::move(loader);
 }
 
-std::vector<Batch> All(BatchLoader::Options options) {
+// A batch that stays when the loader goes on.
+struct Copy {
+  explicit Copy(const Batch& b)
+      : batch(b), feat(b.feat.begin(), b.feat.end()), type(b.type.begin(), b.type.end()) {
+    batch.feat = feat;
+    batch.type = type;
+  }
+  Copy(Copy&&) = default;
+  Batch batch;
+  std::vector<float> feat;
+  std::vector<uint8_t> type;
+};
+
+std::vector<Copy> All(BatchLoader::Options options) {
   const std::unique_ptr<BatchLoader> loader = Create(std::move(options));
-  std::vector<Batch> batches;
+  std::vector<Copy> batches;
   while (true) {
     const absl::StatusOr<const Batch*> batch = loader->Next();
     EXPECT_TRUE(batch.ok()) << batch.status();
     if (!batch.ok() || *batch == nullptr) break;
-    batches.push_back(**batch);
+    batches.emplace_back(**batch);
   }
   // And again after the end.
   EXPECT_EQ(loader->Next().value(), nullptr);
   return batches;
 }
 
-void ExpectSame(const Batch& a, const Batch& b) {
+void ExpectSame(const Batch& a, const Copy& copy) {
+  const Batch& b = copy.batch;
   EXPECT_EQ(a.epoch, b.epoch);
   EXPECT_EQ(a.index, b.index);
   EXPECT_EQ(a.size, b.size);
-  EXPECT_EQ(a.feat, b.feat);
-  EXPECT_EQ(a.type, b.type);
+  EXPECT_TRUE(std::equal(a.feat.begin(), a.feat.end(), b.feat.begin(), b.feat.end()));
+  EXPECT_TRUE(std::equal(a.type.begin(), a.type.end(), b.type.begin(), b.type.end()));
   ASSERT_EQ(a.draws.size(), b.draws.size());
   for (size_t i = 0; i < a.draws.size(); ++i) EXPECT_EQ(a.draws[i].shape, b.draws[i].shape);
 }
@@ -75,10 +90,10 @@ void ExpectSame(const Batch& a, const Batch& b) {
 TEST(BatchLoader, BatchesHoldTheDrawsInOrder) {
   BatchLoader::Options options = Base();
   options.drop_last = false;
-  const std::vector<Batch> batches = All(options);
+  const std::vector<Copy> batches = All(options);
   ASSERT_EQ(batches.size(), 12u);
   for (int64_t b = 0; b < 12; ++b) {
-    const Batch& batch = batches[b];
+    const Batch& batch = batches[b].batch;
     EXPECT_EQ(batch.epoch, b / 4);
     EXPECT_EQ(batch.index, b % 4);
     EXPECT_EQ(batch.length, kLength);
@@ -98,22 +113,22 @@ TEST(BatchLoader, ThreadsAndPrefetchDoNotShow) {
   for (const bool drop_last : {true, false}) {
     BatchLoader::Options options = Base();
     options.drop_last = drop_last;
-    const std::vector<Batch> expected = All(options);
+    const std::vector<Copy> expected = All(options);
     EXPECT_EQ(expected.size(), drop_last ? 9u : 12u);
     for (const int workers : {2, 5}) {
       for (const int prefetch : {1, 3, 20}) {
         options.num_workers = workers;
         options.prefetch = prefetch;
-        const std::vector<Batch> got = All(options);
+        const std::vector<Copy> got = All(options);
         ASSERT_EQ(got.size(), expected.size());
-        for (size_t i = 0; i < got.size(); ++i) ExpectSame(got[i], expected[i]);
+        for (size_t i = 0; i < got.size(); ++i) ExpectSame(got[i].batch, expected[i]);
       }
     }
   }
 }
 
 TEST(BatchLoader, ResumesAnywhere) {
-  const std::vector<Batch> expected = All(Base());
+  const std::vector<Copy> expected = All(Base());
   BatchLoader::Options options = Base();
   options.num_workers = 3;
   for (size_t done = 0; done <= expected.size(); ++done) {
@@ -126,9 +141,9 @@ TEST(BatchLoader, ResumesAnywhere) {
         --options.first_epoch;
         options.first_batch = 3;
       }
-      const std::vector<Batch> rest = All(options);
+      const std::vector<Copy> rest = All(options);
       ASSERT_EQ(rest.size(), expected.size() - done);
-      for (size_t i = 0; i < rest.size(); ++i) ExpectSame(rest[i], expected[done + i]);
+      for (size_t i = 0; i < rest.size(); ++i) ExpectSame(rest[i].batch, expected[done + i]);
     }
   }
 }
@@ -155,13 +170,44 @@ TEST(BatchLoader, ABatchIsValidUntilTheNext) {
   BatchLoader::Options options = Base();
   options.num_workers = 4;
   options.prefetch = 1;
-  const std::vector<Batch> expected = All(options);
+  const std::vector<Copy> expected = All(options);
   const std::unique_ptr<BatchLoader> loader = Create(options);
-  for (const Batch& e : expected) {
+  for (const Copy& e : expected) {
     const Batch* batch = loader->Next().value();
     std::this_thread::sleep_for(std::chrono::milliseconds(3));
     ExpectSame(*batch, e);
   }
+}
+
+TEST(BatchLoader, BuffersAreThoseThatWereGivenAndAreReused) {
+  const std::vector<Copy> expected = All(Base());
+  std::vector<std::weak_ptr<void>> given;
+  std::vector<std::pair<const char*, size_t>> ranges;
+  BatchLoader::Options options = Base();
+  options.num_workers = 3;
+  options.prefetch = 2;
+  options.allocate = [&](size_t bytes) {
+    const std::shared_ptr<char[]> memory(new char[bytes]);
+    given.push_back(memory);
+    ranges.emplace_back(memory.get(), bytes);
+    return std::shared_ptr<void>(memory, memory.get());
+  };
+  {
+    const std::unique_ptr<BatchLoader> loader = Create(options);
+    for (const Copy& e : expected) {
+      const Batch* batch = loader->Next().value();
+      ExpectSame(*batch, e);
+      EXPECT_TRUE(std::any_of(ranges.begin(), ranges.end(), [&](const auto& range) {
+        const auto* at = reinterpret_cast<const char*>(batch->feat.data());
+        const auto* end = reinterpret_cast<const char*>(batch->type.data() + batch->type.size());
+        return at >= range.first && end <= range.first + range.second;
+      }));
+    }
+  }
+  EXPECT_EQ(given.size(), 3u);
+  for (const std::weak_ptr<void>& memory : given) EXPECT_TRUE(memory.expired());
+  options.allocate = [](size_t) { return nullptr; };
+  EXPECT_EQ(BatchLoader::Create(options).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST(BatchLoader, TheFirstErrorInOrderComesInItsTurn) {
