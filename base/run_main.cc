@@ -115,16 +115,19 @@ void SetProvenance(const std::string& program, const Message& config, Message& r
   result.GetReflection()->MutableMessage(&result, field)->CopyFrom(CollectProvenance(program, config));
 }
 
-// Says each on a line; how many there are.
+// Says each on a line if they are lines, else how many there are: what has a form of its own the program has
+// shown.
 int ReportFindings(const Message& result) {
   const FieldDescriptor* field = result.GetDescriptor()->FindFieldByName("findings");
   if (field == nullptr || !field->is_repeated()) return 0;
   const google::protobuf::Reflection& reflection = *result.GetReflection();
   const int count = reflection.FieldSize(result, field);
+  if (field->cpp_type() != FieldDescriptor::CPPTYPE_STRING) {
+    if (count > 0) LogLine(absl::StrCat(count, count == 1 ? " finding" : " findings"));
+    return count;
+  }
   for (int i = 0; i < count; ++i) {
-    const bool text = field->cpp_type() == FieldDescriptor::CPPTYPE_STRING;
-    LogLine("finding: " + (text ? reflection.GetRepeatedString(result, field, i)
-                                : reflection.GetRepeatedMessage(result, field, i).ShortDebugString()));
+    LogLine("finding: " + reflection.GetRepeatedString(result, field, i));
   }
   return count;
 }

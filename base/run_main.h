@@ -12,7 +12,8 @@
 /// (proto/options.proto). The field marked (result_file) names where the result goes, as .binpb, .textproto
 /// or .json by its ending. Relative paths mean the folder the user typed them in, under `bazel run` too;
 /// typed strings stay as typed. Exit codes: 0 done; 1 failed while running: one line `error: <what>`; 2 a bad
-/// config; 3 the result's repeated field `findings` is not empty.
+/// config; 3 the result's repeated field `findings` is not empty: strings are said line by line, messages
+/// only counted.
 #pragma once
 
 #include <functional>

@@ -203,6 +203,23 @@ TEST_F(RunMainTest, FindingsAreSaidAndWritten) {
   EXPECT_EQ(result.findings_size(), 2);
 }
 
+TEST_F(RunMainTest, FindingsWithAFormOfTheirOwnAreCounted) {
+  for (const auto& [count, text] :
+       {std::pair(0, ""), std::pair(1, "1 finding\n"), std::pair(2, "2 findings\n")}) {
+    TestConfig config;
+    TestFindingsResult result;
+    char program[] = "audit", root[] = "root=r", inputs[] = "inputs=a";
+    char* argv[] = {program, root, inputs};
+    testing::internal::CaptureStderr();
+    const int code = RunMainUntyped(3, argv, "Looks.", config, result, [&, count = count] {
+      for (int i = 0; i < count; ++i) result.add_findings()->set_text("leak");
+      return absl::OkStatus();
+    });
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), text);
+    EXPECT_EQ(code, count == 0 ? 0 : 3);
+  }
+}
+
 TEST_F(RunMainTest, HelpRunsNothing) {
   for (const char* option : {"--help", "-h"}) {
     const Outcome outcome = Run({"nonsense", option});
