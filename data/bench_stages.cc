@@ -21,6 +21,7 @@
 #include "geometry/grid.h"
 #include "geometry/grid_walk.h"
 #include "geometry/mesh.h"
+#include "geometry/morton.h"
 #include "geometry/nearest.h"
 #include "geometry/ordering.h"
 #include "geometry/ray_cast.h"
@@ -97,8 +98,9 @@ absl::Status Draw(const Model& m) {
 absl::Status NearestDistances(const Model& m) {
   MF_ASSIGN_OR_RETURN(const NearestPoints reference, NearestPoints::Create(m.reference));
   MF_ASSIGN_OR_RETURN(const NearestPoints cloud, NearestPoints::Create(m.cloud));
-  MF_RETURN_IF_ERROR(Done(reference.Distances(m.pool)));
-  return Done(cloud.Distances(m.pool));
+  const std::vector<int32_t> order = MortonOrder(m.pool);
+  MF_RETURN_IF_ERROR(Done(reference.Distances(m.pool, order)));
+  return Done(cloud.Distances(m.pool, order));
 }
 
 absl::Status DistanceField(const Model& m, int g) {

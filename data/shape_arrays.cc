@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "geometry/grid.h"
 #include "geometry/grid_walk.h"
 #include "geometry/mesh.h"
+#include "geometry/morton.h"
 #include "geometry/nearest.h"
 #include "geometry/ray_cast.h"
 #include "geometry/sampling.h"
@@ -35,12 +37,13 @@ Array FloatArray(std::vector<float> values) {
 absl::StatusOr<std::vector<float>> PoolDistances(const TriangleMesh& mesh, const TriangleScene& scene,
                                                  const PointsF& pool, const PointsF& cloud,
                                                  const NearestPoints& nearest_in_cloud,
+                                                 std::span<const int32_t> order,
                                                  const BuildCacheConfig& config, NumpyRandomState& random) {
   if (config.pt_dist_mode() == "mesh") return DistancesToMesh(scene, pool);
-  if (cloud.rows() >= config.dist_ref_points()) return nearest_in_cloud.Distances(pool);
+  if (cloud.rows() >= config.dist_ref_points()) return nearest_in_cloud.Distances(pool, order);
   MF_ASSIGN_OR_RETURN(const SurfaceSamples samples, SampleSurface(mesh, config.dist_ref_points(), random));
   MF_ASSIGN_OR_RETURN(const NearestPoints reference, NearestPoints::Create(samples.points.cast<float>()));
-  return reference.Distances(pool);
+  return reference.Distances(pool, order);
 }
 
 void AppendDistanceField(const PointsF& pool, const PointsF& cloud, const BuildCacheConfig& config,
@@ -94,8 +97,9 @@ absl::StatusOr<std::vector<NamedArray>> BuildShapeArrays(TriangleMesh mesh, cons
   MF_ASSIGN_OR_RETURN(const PointCloud cloud, SamplePointCloud(mesh, config.pc_points(), random));
   MF_ASSIGN_OR_RETURN(const NearestPoints nearest, NearestPoints::Create(cloud.xyz));
   MF_ASSIGN_OR_RETURN(const PointsF pool, DrawPointPool(cloud.xyz, config, random));
+  const std::vector<int32_t> order = MortonOrder(pool);
   MF_ASSIGN_OR_RETURN(std::vector<float> distance,
-                      PoolDistances(mesh, scene, pool, cloud.xyz, nearest, config, random));
+                      PoolDistances(mesh, scene, pool, cloud.xyz, nearest, order, config, random));
   MF_ASSIGN_OR_RETURN(const Rays rays, GenerateRays(RayOptions(config), random));
 
   std::vector<NamedArray> arrays;
@@ -103,7 +107,7 @@ absl::StatusOr<std::vector<NamedArray>> BuildShapeArrays(TriangleMesh mesh, cons
   arrays.push_back({"pc_n", PointArray(cloud.normals)});
   arrays.push_back({"pt_xyz_pool", PointArray(pool)});
   arrays.push_back({"pt_dist_pool", FloatArray(std::move(distance))});
-  arrays.push_back({"pt_dist_pc_pool", FloatArray(nearest.Distances(pool))});
+  arrays.push_back({"pt_dist_pc_pool", FloatArray(nearest.Distances(pool, order))});
   if (!config.no_udf()) AppendDistanceField(pool, cloud.xyz, config, &arrays);
   arrays.push_back({"ray_o_pool", PointArray(rays.origins)});
   arrays.push_back({"ray_d_pool", PointArray(rays.directions)});

@@ -125,11 +125,15 @@ RayAnswers WalkPointCloud(std::span<const uint8_t> occupancy, int g, const Point
   GridHits hits = WalkGrid(occupancy, g, origins, directions, options);
   RayAnswers answers{std::vector<float>(hits.hit.begin(), hits.hit.end()), std::move(hits.t),
                      PointsF::Zero(origins.rows(), 3)};
+  PointsF at(origins.rows(), 3);
+  std::vector<int32_t> ray;
   for (Eigen::Index i = 0; i < origins.rows(); ++i) {
     if (!hits.hit[i]) continue;
-    const Eigen::RowVector3f at = origins.row(i) + answers.t[i] * directions.row(i);
-    answers.normals.row(i) = normals.row(cloud.Nearest(at.data()).index);
+    at.row(static_cast<Eigen::Index>(ray.size())) = origins.row(i) + answers.t[i] * directions.row(i);
+    ray.push_back(static_cast<int32_t>(i));
   }
+  const std::vector<int32_t> nearest = cloud.Indices(at.topRows(static_cast<Eigen::Index>(ray.size())));
+  for (size_t i = 0; i < ray.size(); ++i) answers.normals.row(ray[i]) = normals.row(nearest[i]);
   return answers;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "geometry/morton.h"
+#include "geometry/nearest_kernel.h"
 
 namespace manyform {
 namespace {
@@ -20,20 +21,22 @@ using Neighbour = NearestPoints::Neighbour;
 
 // Beyond this, squares of single-precision distances may overflow.
 constexpr float kLargest = 1e15f;
-// Bounds formed in single precision are good to a few roundings; this is many.
-constexpr float kSlack = 1e-5f;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr Neighbour kNothing{std::numeric_limits<int64_t>::max(), kInfinity};
+constexpr Neighbour kNoAnswer{0, std::numeric_limits<double>::quiet_NaN()};
 
 bool Before(const Neighbour& a, const Neighbour& b) {
   return a.squared_distance < b.squared_distance ||
          (a.squared_distance == b.squared_distance && a.index < b.index);
 }
 
+float ReachOf(double squared) { return NearestReach(static_cast<float>(squared)); }
+
+bool IsFinite(const float* q) { return std::isfinite(q[0]) && std::isfinite(q[1]) && std::isfinite(q[2]); }
+
 // What a search has found: Reach() bounds what may still improve it, ties included.
 class OneNearest {
  public:
-  OneNearest() = default;
-  explicit OneNearest(const Neighbour& known) : best_(known), reach_(ReachOf(known.squared_distance)) {}
   float Reach() const { return reach_; }
   void Offer(const Neighbour& found) {
     if (!Before(found, best_)) return;
@@ -41,12 +44,9 @@ class OneNearest {
     reach_ = ReachOf(found.squared_distance);
   }
   const Neighbour& best() const { return best_; }
-  static float ReachOf(double squared) {
-    return static_cast<float>(squared) * (1 + kSlack) + std::numeric_limits<float>::min();
-  }
 
  private:
-  Neighbour best_{std::numeric_limits<int64_t>::max(), kInfinity};
+  Neighbour best_ = kNothing;
   float reach_ = std::numeric_limits<float>::infinity();
 };
 
@@ -54,7 +54,7 @@ class SomeNearest {
  public:
   explicit SomeNearest(size_t k) : k_(k) { found_.reserve(k + 1); }
   float Reach() const {
-    return found_.size() == k_ ? OneNearest::ReachOf(found_.back().squared_distance)
+    return found_.size() == k_ ? ReachOf(found_.back().squared_distance)
                                : std::numeric_limits<float>::infinity();
   }
   void Offer(const Neighbour& found) {
@@ -68,18 +68,31 @@ class SomeNearest {
   std::vector<Neighbour> found_;
 };
 
+NearestCandidates* ChooseKernel() {
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  return avx512 ? &NearestCandidatesAvx512 : &NearestCandidatesPortable;
+}
+
 }  // namespace
 
-// A tree of boxes, eight to a node and sixteen points to a leaf, so that a step of the search is a few vector
-// instructions. Single precision decides what to look at, double what is nearest.
+// A tree of boxes, sixteen points to a leaf and sixteen children to a node, so that a step of the search is a
+// few vector instructions. Single precision decides what to look at, double what is nearest.
 class NearestPoints::Impl {
  public:
   explicit Impl(const PointsFRef& points) : points_(points) {
     huge_ = points_.cwiseAbs().maxCoeff() > kLargest;
-    order_.resize(points_.rows());
-    for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<int32_t>(i);
-    leaves_.reserve(order_.size() / kLeafSize + 1);
-    root_ = Build(0, static_cast<int32_t>(order_.size()));
+    std::vector<Item> items(points_.rows());
+    for (size_t i = 0; i < items.size(); ++i) {
+      items[i] = {{points_(i, 0), points_(i, 1), points_(i, 2)}, static_cast<int32_t>(i)};
+    }
+    Split(items.data(), static_cast<int32_t>(items.size()));
+    MakeLeaves(items);
+    while (levels_.back().size() > kTopGroups) AddLevel();
+    tree_.num_levels = static_cast<int>(levels_.size());
+    for (size_t l = 0; l < levels_.size(); ++l) tree_.level[l] = levels_[l].data();
+    tree_.top_groups = static_cast<int32_t>(levels_.back().size());
+    tree_.leaves = leaves_.data();
   }
   const PointsF& points() const { return points_; }
 
@@ -90,150 +103,187 @@ class NearestPoints::Impl {
     return {index, (dx * dx + dy * dy) + dz * dz};
   }
 
-  // A near neighbour, to start from. \pre q is finite, here and below
-  Neighbour Guess(const float* q) const {
-    const Leaf& leaf = FirstLeaf(q);
-    const Lanes<kLeafSize> dx = leaf.x - q[0], dy = leaf.y - q[1], dz = leaf.z - q[2];
-    Eigen::Index nearest;
-    (dx * dx + dy * dy + dz * dz).minCoeff(&nearest);
-    return Measure(q, leaf.index[nearest]);
-  }
-
+  // \pre q is finite
   template <class Found>
   void Search(const float* q, Found& found) const {
-    if (huge_ || std::max({std::abs(q[0]), std::abs(q[1]), std::abs(q[2])}) > kLargest) {
-      for (const int32_t i : order_) found.Offer(Measure(q, i));
-    } else {
-      Visit(root_, q, found);
+    if (TooLarge(q)) {
+      for (int32_t i = 0; i < points_.rows(); ++i) found.Offer(Measure(q, i));
+      return;
     }
+    for (int32_t g = 0; g < tree_.top_groups; ++g) Visit(tree_.num_levels - 1, g, q, found);
+  }
+
+  // Calls answer(query, neighbour) for each query, in the order given.
+  template <class Answer>
+  void ForEach(const PointsFRef& queries, std::span<const int32_t> order, Answer answer) const {
+    static NearestCandidates* const kernel = ChooseKernel();
+    const auto lists = std::make_unique_for_overwrite<PairLists>();
+    QueryChunk chunk;
+    std::array<int32_t, QueryChunk::kSize> query;
+    chunk.count = 0;
+    const auto flush = [&] {
+      AnswerChunk(*kernel, queries, &chunk, query.data(), lists.get(), answer);
+      chunk.count = 0;
+    };
+    for (const int32_t i : order) {
+      const float* q = queries.row(i).data();
+      if (!IsFinite(q)) {
+        answer(i, kNoAnswer);
+        continue;
+      }
+      if (TooLarge(q)) {
+        OneNearest found;
+        Search(q, found);
+        answer(i, found.best());
+        continue;
+      }
+      for (int k = 0; k < 3; ++k) chunk.xyz[k][chunk.count] = q[k];
+      query[chunk.count++] = i;
+      if (chunk.count == QueryChunk::kSize) flush();
+    }
+    flush();
   }
 
  private:
-  static constexpr int kChildren = 8, kLeafSize = 16;
-  template <int n>
-  using Lanes = Eigen::Array<float, n, 1>;
-  struct Leaf {
-    Lanes<kLeafSize> x, y, z;
-    std::array<int32_t, kLeafSize> index;
-    int count;
-  };
-  struct Node {
-    Lanes<kChildren> low[3], high[3];
-    std::array<int32_t, kChildren> child;  // a node, or ~leaf
-    int count = 0;
+  static constexpr int32_t kLeafSize = kNearestLanes;
+  static constexpr size_t kTopGroups = 4;
+  struct Item {
+    std::array<float, 3> xyz;
+    int32_t index;
   };
 
-  int32_t Build(int32_t begin, int32_t end) {
-    if (end - begin <= kLeafSize) return BuildLeaf(begin, end);
-    std::vector<std::pair<int32_t, int32_t>> parts;
-    Split(begin, end, kChildren, &parts);
-    const int32_t node = static_cast<int32_t>(nodes_.size());
-    nodes_.emplace_back();
-    for (int k = 0; k < 3; ++k) nodes_[node].low[k] = nodes_[node].high[k] = 0;
-    for (const auto& [from, to] : parts) {
-      const int32_t child = Build(from, to);
-      Node& n = nodes_[node];
+  bool TooLarge(const float* q) const {
+    return huge_ || std::max({std::abs(q[0]), std::abs(q[1]), std::abs(q[2])}) > kLargest;
+  }
+
+  // Halves the range at the widest side until it is one leaf: the lower half is a power of two of whole
+  // leaves, so that any sixteen leaves in a row that belong to one node are a part of space.
+  static void Split(Item* items, int32_t n) {
+    const int32_t leaves = (n + kLeafSize - 1) / kLeafSize;
+    if (leaves < 2) return;
+    int32_t half = 1;
+    while (2 * half < leaves) half *= 2;
+    std::array<float, 3> low = items[0].xyz, high = low;
+    for (int32_t i = 1; i < n; ++i) {
       for (int k = 0; k < 3; ++k) {
-        float low = points_(order_[from], k), high = low;
-        for (int32_t i = from; i < to; ++i) {
-          low = std::min(low, points_(order_[i], k));
-          high = std::max(high, points_(order_[i], k));
-        }
-        n.low[k][n.count] = low;
-        n.high[k][n.count] = high;
+        low[k] = std::min(low[k], items[i].xyz[k]);
+        high[k] = std::max(high[k], items[i].xyz[k]);
       }
-      n.child[n.count++] = child;
     }
-    return node;
+    int axis = 0;
+    for (int k = 1; k < 3; ++k) axis = high[k] - low[k] > high[axis] - low[axis] ? k : axis;
+    const int32_t middle = half * kLeafSize;
+    std::nth_element(items, items + middle, items + n,
+                     [axis](const Item& a, const Item& b) { return a.xyz[axis] < b.xyz[axis]; });
+    Split(items, middle);
+    Split(items + middle, n - middle);
   }
 
-  int32_t BuildLeaf(int32_t begin, int32_t end) {
-    Leaf leaf;
-    leaf.count = end - begin;
-    leaf.x = leaf.y = leaf.z = std::numeric_limits<float>::infinity();
-    leaf.index.fill(0);
-    for (int i = 0; i < leaf.count; ++i) {
-      const int32_t index = order_[begin + i];
-      leaf.x[i] = points_(index, 0);
-      leaf.y[i] = points_(index, 1);
-      leaf.z[i] = points_(index, 2);
-      leaf.index[i] = index;
+  static std::vector<BoxGroup> EmptyGroups(size_t boxes) {
+    BoxGroup empty;
+    for (int k = 0; k < 3; ++k) {
+      std::fill_n(empty.low[k], kNearestLanes, std::numeric_limits<float>::infinity());
+      std::fill_n(empty.high[k], kNearestLanes, -std::numeric_limits<float>::infinity());
     }
-    leaves_.push_back(leaf);
-    return ~static_cast<int32_t>(leaves_.size() - 1);
+    return std::vector<BoxGroup>((boxes + kNearestLanes - 1) / kNearestLanes, empty);
   }
 
-  // Halves the range at the widest side, whole leaves to either half, until there are `parts`.
-  void Split(int32_t begin, int32_t end, int parts, std::vector<std::pair<int32_t, int32_t>>* out) {
-    const int32_t leaves = (end - begin + kLeafSize - 1) / kLeafSize;
-    if (parts == 1 || leaves == 1) {
-      out->push_back({begin, end});
+  static void Extend(BoxGroup* group, size_t lane, int k, float low, float high) {
+    group->low[k][lane] = std::min(group->low[k][lane], low);
+    group->high[k][lane] = std::max(group->high[k][lane], high);
+  }
+
+  void MakeLeaves(const std::vector<Item>& items) {
+    constexpr float kAbsent = std::numeric_limits<float>::infinity();
+    leaves_.resize((items.size() + kLeafSize - 1) / kLeafSize);
+    std::vector<BoxGroup> groups = EmptyGroups(leaves_.size());
+    for (size_t i = 0; i < leaves_.size() * kLeafSize; ++i) {
+      const size_t leaf = i / kLeafSize, lane = i % kLeafSize;
+      leaves_[leaf].index[lane] = i < items.size() ? items[i].index : 0;
+      for (int k = 0; k < 3; ++k) {
+        leaves_[leaf].xyz[k][lane] = i < items.size() ? items[i].xyz[k] : kAbsent;
+        if (i >= items.size()) continue;
+        Extend(&groups[leaf / kNearestLanes], leaf % kNearestLanes, k, items[i].xyz[k], items[i].xyz[k]);
+      }
+    }
+    levels_.push_back(std::move(groups));
+  }
+
+  void AddLevel() {
+    const std::vector<BoxGroup>& below = levels_.back();
+    std::vector<BoxGroup> groups = EmptyGroups(below.size());
+    for (size_t i = 0; i < below.size(); ++i) {
+      for (int k = 0; k < 3; ++k) {
+        Extend(&groups[i / kNearestLanes], i % kNearestLanes, k,
+               *std::min_element(below[i].low[k], below[i].low[k] + kNearestLanes),
+               *std::max_element(below[i].high[k], below[i].high[k] + kNearestLanes));
+      }
+    }
+    levels_.push_back(std::move(groups));
+  }
+
+  template <class Found>
+  void Visit(int level, int32_t item, const float* q, Found& found) const {
+    std::array<float, kNearestLanes> distance{};
+    if (level < 0) {
+      const PointLeaf& leaf = leaves_[item];
+      for (int i = 0; i < kNearestLanes; ++i) {
+        for (int k = 0; k < 3; ++k) distance[i] += (leaf.xyz[k][i] - q[k]) * (leaf.xyz[k][i] - q[k]);
+      }
+      for (int i = 0; i < std::min<int64_t>(kLeafSize, points_.rows() - int64_t{item} * kLeafSize); ++i) {
+        if (distance[i] <= found.Reach()) found.Offer(Measure(q, leaf.index[i]));
+      }
       return;
     }
-    Eigen::RowVector3f low = points_.row(order_[begin]), high = low;
-    for (int32_t i = begin; i < end; ++i) {
-      low = low.cwiseMin(points_.row(order_[i]));
-      high = high.cwiseMax(points_.row(order_[i]));
-    }
-    Eigen::Index axis;
-    (high - low).maxCoeff(&axis);
-    const int32_t middle = begin + (leaves + 1) / 2 * kLeafSize;
-    std::nth_element(order_.begin() + begin, order_.begin() + middle, order_.begin() + end,
-                     [&](int32_t a, int32_t b) { return points_(a, axis) < points_(b, axis); });
-    Split(begin, middle, parts / 2, out);
-    Split(middle, end, parts / 2, out);
-  }
-
-  template <class Found>
-  void Visit(int32_t at, const float* q, Found& found) const {
-    if (at < 0) return VisitLeaf(leaves_[~at], q, found);
-    const Node& node = nodes_[at];
-    const Lanes<kChildren> distance = DistancesTo(node, q);
-    for (int i = 0; i < node.count; ++i) {
-      if (distance[i] <= found.Reach()) Visit(node.child[i], q, found);
-    }
-  }
-
-  static Lanes<kChildren> DistancesTo(const Node& node, const float* q) {
-    Lanes<kChildren> distance = Lanes<kChildren>::Zero();
-    for (int k = 0; k < 3; ++k) {
-      const Lanes<kChildren> gap = (node.low[k] - q[k]).max(q[k] - node.high[k]).max(0.0f);
-      distance += gap * gap;
-    }
-    return distance;
-  }
-
-  // The leaf one reaches by always entering the nearest box: its points bound what the search looks at.
-  const Leaf& FirstLeaf(const float* q) const {
-    int32_t at = root_;
-    while (at >= 0) {
-      const Node& node = nodes_[at];
-      const Lanes<kChildren> distance = DistancesTo(node, q);
-      int nearest = 0;
-      for (int i = 1; i < node.count; ++i) {
-        if (distance[i] < distance[nearest]) nearest = i;
+    const BoxGroup& group = levels_[level][item];
+    for (int i = 0; i < kNearestLanes; ++i) {
+      for (int k = 0; k < 3; ++k) {
+        const float gap = std::max(std::max(group.low[k][i] - q[k], q[k] - group.high[k][i]), 0.0f);
+        distance[i] += gap * gap;
       }
-      at = node.child[nearest];
     }
-    return leaves_[~at];
+    // Nearest first: what it has bounds what else is looked at.
+    const size_t below = level > 0 ? levels_[level - 1].size() : leaves_.size();
+    const int children =
+        static_cast<int>(std::min<size_t>(kNearestLanes, below - static_cast<size_t>(item) * kNearestLanes));
+    const int nearest =
+        static_cast<int>(std::min_element(distance.begin(), distance.begin() + children) - distance.begin());
+    if (distance[nearest] <= found.Reach()) Visit(level - 1, item * kNearestLanes + nearest, q, found);
+    for (int i = 0; i < children; ++i) {
+      if (i != nearest && distance[i] <= found.Reach()) {
+        Visit(level - 1, item * kNearestLanes + i, q, found);
+      }
+    }
   }
 
-  template <class Found>
-  void VisitLeaf(const Leaf& leaf, const float* q, Found& found) const {
-    const Lanes<kLeafSize> dx = leaf.x - q[0], dy = leaf.y - q[1], dz = leaf.z - q[2];
-    const Lanes<kLeafSize> distance = dx * dx + dy * dy + dz * dz;
-    if (!(distance.minCoeff() <= found.Reach())) return;
-    for (int i = 0; i < leaf.count; ++i) {
-      if (distance[i] <= found.Reach()) found.Offer(Measure(q, leaf.index[i]));
+  template <class Answer>
+  void AnswerChunk(NearestCandidates& candidates, const PointsFRef& queries, QueryChunk* chunk,
+                   const int32_t* query, PairLists* lists, Answer& answer) const {
+    const int32_t pairs = candidates(tree_, chunk, lists);
+    int32_t i = 0;
+    for (int q = 0; q < chunk->count; ++q) {
+      const float* xyz = queries.row(query[q]).data();
+      Neighbour best = kNothing;
+      // Mostly there is one.
+      for (; i < pairs && lists->query[0][i] == q; ++i) {
+        const Neighbour found = Measure(xyz, lists->item[0][i]);
+        if (Before(found, best)) best = found;
+      }
+      if (pairs < 0) {
+        // So many points are equally near that the lists do not hold them.
+        OneNearest found;
+        Search(xyz, found);
+        best = found.best();
+      }
+      answer(query[q], best);
     }
   }
 
   PointsF points_;
   bool huge_;
-  std::vector<int32_t> order_;
-  std::vector<Node> nodes_;
-  std::vector<Leaf> leaves_;
-  int32_t root_;
+  std::vector<PointLeaf> leaves_;
+  std::vector<std::vector<BoxGroup>> levels_;
+  NearestTree tree_;
 };
 
 NearestPoints::NearestPoints(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -244,7 +294,7 @@ NearestPoints::~NearestPoints() = default;
 absl::StatusOr<NearestPoints> NearestPoints::Create(const PointsFRef& points) {
   if (points.rows() == 0) return absl::InvalidArgumentError("nearest neighbours need at least one point");
   for (Eigen::Index i = 0; i < points.rows(); ++i) {
-    if (!points.row(i).allFinite()) {
+    if (!IsFinite(points.row(i).data())) {
       return absl::InvalidArgumentError(absl::StrFormat("point %d is not finite", i));
     }
   }
@@ -253,47 +303,27 @@ absl::StatusOr<NearestPoints> NearestPoints::Create(const PointsFRef& points) {
 
 int64_t NearestPoints::size() const { return impl_->points().rows(); }
 
-namespace {
-
-bool IsFinite(const float* q) { return std::isfinite(q[0]) && std::isfinite(q[1]) && std::isfinite(q[2]); }
-
-constexpr Neighbour kNoAnswer{0, std::numeric_limits<double>::quiet_NaN()};
-
-}  // namespace
-
 Neighbour NearestPoints::Nearest(const float* xyz) const {
   if (!IsFinite(xyz)) return kNoAnswer;
-  OneNearest found(impl_->Guess(xyz));
+  OneNearest found;
   impl_->Search(xyz, found);
   return found.best();
 }
 
-template <class Answer>
-void NearestPoints::ForEach(const PointsFRef& queries, Answer answer) const {
-  int32_t near = 0;
-  // Neighbours one after another: the last answer bounds the next search from its start.
-  for (const int32_t i : MortonOrder(queries)) {
-    const float* q = queries.row(i).data();
-    if (!IsFinite(q)) {
-      answer(i, kNoAnswer);
-      continue;
-    }
-    OneNearest found(impl_->Measure(q, near));
-    impl_->Search(q, found);
-    near = static_cast<int32_t>(found.best().index);
-    answer(i, found.best());
-  }
-}
-
-std::vector<int32_t> NearestPoints::Indices(const PointsFRef& queries) const {
+std::vector<int32_t> NearestPoints::Indices(const PointsFRef& queries, std::span<const int32_t> order) const {
+  std::vector<int32_t> own_order;
+  if (order.empty()) order = own_order = MortonOrder(queries);
   std::vector<int32_t> indices(queries.rows());
-  ForEach(queries, [&](int32_t i, const Neighbour& n) { indices[i] = static_cast<int32_t>(n.index); });
+  impl_->ForEach(queries, order,
+                 [&](int32_t i, const Neighbour& n) { indices[i] = static_cast<int32_t>(n.index); });
   return indices;
 }
 
-std::vector<float> NearestPoints::Distances(const PointsFRef& queries) const {
+std::vector<float> NearestPoints::Distances(const PointsFRef& queries, std::span<const int32_t> order) const {
+  std::vector<int32_t> own_order;
+  if (order.empty()) order = own_order = MortonOrder(queries);
   std::vector<float> distances(queries.rows());
-  ForEach(queries, [&](int32_t i, const Neighbour& n) {
+  impl_->ForEach(queries, order, [&](int32_t i, const Neighbour& n) {
     distances[i] = static_cast<float>(std::sqrt(n.squared_distance));
   });
   return distances;

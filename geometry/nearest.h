@@ -29,8 +29,10 @@ class NearestPoints {
   };
   /// A query that is not finite is answered by {0, NaN}.
   Neighbour Nearest(const float* xyz) const;
-  std::vector<int32_t> Indices(const PointsFRef& queries) const;
-  std::vector<float> Distances(const PointsFRef& queries) const;
+  /// `order` is the order to look queries up in, which only matters for speed: MortonOrder(queries), where
+  /// the caller has it already.
+  std::vector<int32_t> Indices(const PointsFRef& queries, std::span<const int32_t> order = {}) const;
+  std::vector<float> Distances(const PointsFRef& queries, std::span<const int32_t> order = {}) const;
   /// The k nearest, nearest first, equally near ones by index; fewer if there are fewer points.
   std::vector<Neighbour> KNearest(const float* xyz, int64_t k) const;
   int64_t size() const;
@@ -38,8 +40,6 @@ class NearestPoints {
  private:
   class Impl;
   explicit NearestPoints(std::unique_ptr<Impl> impl);
-  template <class Answer>
-  void ForEach(const PointsFRef& queries, Answer answer) const;
   std::unique_ptr<Impl> impl_;
 };
 
