@@ -108,6 +108,28 @@ TEST_P(Golden, Choice) {
   }
 }
 
+// choice(array, 2, replace=False) ten times: indices are drawn, then looked up. The golden set does not say
+// the array; these are its seven values in the one order that the indices of all seeds allow.
+TEST_P(Golden, ChoiceOfAnArray) {
+  constexpr int64_t kArray[] = {3, 8, 11, 200, 7, 5, 91};
+  NumpyRandomState random = Fresh();
+  std::vector<int64_t> values;
+  for (int i = 0; i < 10; ++i) {
+    const std::vector<int64_t> indices = *random.Choice(std::size(kArray), 2, false);
+    for (const int64_t index : indices) values.push_back(kArray[index]);
+  }
+  EXPECT_EQ(values, Integers("choice_array_2_norep_x10"));
+}
+
+// Draws are made in double and rounded after.
+TEST_P(Golden, SinglePrecision) {
+  const auto floats = [](const std::vector<double>& values) {
+    return std::vector<float>(values.begin(), values.end());
+  };
+  EXPECT_EQ(floats(Fresh().UniformVector(-1, 1, 15)), Read<float>("uniform_f32_5x3", "<f4"));
+  EXPECT_EQ(floats(Fresh().NormalVector(0, 0.02, 21)), Read<float>("normal_scale0.02_7x3_f32", "<f4"));
+}
+
 TEST_P(Golden, ChoiceByWeight) {
   // The golden set does not say the weights; these are simple ones that its 300 indices allow.
   const std::vector<double> weights[] = {{1. / 2, 1. / 2}, {.34, .33, .33}, {.1, 0, .65, .25}};
