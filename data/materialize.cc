@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <utility>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "base/provenance.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
+#include "data/build_lock.h"
 #include "data/manifest.h"
 #include "data/place_file.h"
 #include "data/split_manifest_io.h"
@@ -270,6 +272,9 @@ absl::StatusOr<MaterializeResult> Materialize(const MaterializeConfig& config) {
     return absl::NotFoundError(absl::StrCat(config.src_cache_root(), ": none of the ", tasks.size(),
                                             " source files is there, the first is ", tasks[0].from));
   }
+  // The manifest is read, added to and written: two runs at once would lose one another's shapes.
+  MF_ASSIGN_OR_RETURN(const std::unique_ptr<BuildLock> lock,
+                      BuildLock::Take(config.out_root(), BuildLock::kAlone));
   MF_RETURN_IF_ERROR(MakeFolders(tasks));
   {
     Progress progress("materialize", "shapes", static_cast<int64_t>(tasks.size()));

@@ -16,7 +16,7 @@ namespace manyform {
 /// or the source has none; a kept file that is no .npz is listed among the failed. Splits of an earlier run
 /// that are not chosen now keep their entries. \error InvalidArgument for an unknown split, a malformed split
 /// file, or a view inside its own source; NotFound for the split file or the source root; FailedPrecondition
-/// where hard links cannot be made.
+/// where hard links cannot be made, or while another process writes to the view.
 absl::StatusOr<MaterializeResult> Materialize(const MaterializeConfig& config);
 
 }  // namespace manyform
