@@ -78,35 +78,76 @@ pid_t ProcessOfTemporary(absl::string_view name) {
   return std::max(pid, 0);
 }
 
-// Adds to `found` what the components from `next` on match below `folder`.
-absl::Status GlobBelow(const std::string& folder, const std::vector<std::string>& components, size_t next,
-                       std::vector<std::string>& found) {
-  const std::string& component = components[next];
-  const bool last = next + 1 == components.size();
-  std::vector<std::string> names;
-  if (component.find_first_of("*?[") == std::string::npos) {
+// What matches a pattern, component by component.
+class Globber {
+ public:
+  Globber(std::vector<std::string> components, std::vector<std::string>* found)
+      : components_(std::move(components)), found_(found) {}
+
+  // Adds what the components from `next` on match below `folder`.
+  absl::Status Below(const std::string& folder, size_t next) {
+    const std::string& component = components_[next];
+    if (component == kAnyFolders) return BelowAnyFolders(folder, next);
+    const bool last = next + 1 == components_.size();
+    std::vector<std::string> names;
     struct stat info;
-    if (lstat(JoinPath(folder, component).c_str(), &info) == 0) names.push_back(component);
-  } else {
-    absl::StatusOr<std::vector<std::string>> listed = ListDirectory(folder.empty() ? "." : folder);
-    if (absl::IsNotFound(listed.status())) return absl::OkStatus();
-    MF_RETURN_IF_ERROR(listed.status());
-    for (const std::string& name : *listed) {
-      if (fnmatch(component.c_str(), name.c_str(), FNM_PERIOD | FNM_NOESCAPE) == 0) names.push_back(name);
+    if (component.find_first_of("*?[") == std::string::npos) {
+      if (lstat(JoinPath(folder, component).c_str(), &info) == 0) names.push_back(component);
+    } else {
+      MF_ASSIGN_OR_RETURN(names, Matches(folder, component));
     }
+    for (const std::string& name : names) {
+      const std::string path = JoinPath(folder, name);
+      if (last) {
+        found_->push_back(path);
+      } else if (IsFolder(path, &info)) {
+        MF_RETURN_IF_ERROR(Below(path, next + 1));
+      }
+    }
+    return absl::OkStatus();
   }
-  for (const std::string& name : names) {
-    const std::string path = JoinPath(folder, name);
-    if (last) {
-      found.push_back(path);
-      continue;
-    }
+
+  static constexpr absl::string_view kAnyFolders = "**";
+
+ private:
+  static bool IsFolder(const std::string& path, struct stat* info) {
+    return stat(path.c_str(), info) == 0 && S_ISDIR(info->st_mode);
+  }
+
+  static absl::StatusOr<std::vector<std::string>> Matches(const std::string& folder,
+                                                          const std::string& component) {
+    absl::StatusOr<std::vector<std::string>> names = ListDirectory(folder.empty() ? "." : folder);
+    if (absl::IsNotFound(names.status())) return std::vector<std::string>();
+    MF_RETURN_IF_ERROR(names.status());
+    std::erase_if(*names, [&](const std::string& name) {
+      return fnmatch(component.c_str(), name.c_str(), FNM_PERIOD | FNM_NOESCAPE) != 0;
+    });
+    return names;
+  }
+
+  absl::Status BelowAnyFolders(const std::string& folder, size_t next) {
     struct stat info;
-    if (stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) continue;
-    MF_RETURN_IF_ERROR(GlobBelow(path, components, next + 1, found));
+    if (!IsFolder(folder.empty() ? "." : folder, &info)) return absl::OkStatus();
+    const std::pair<dev_t, ino_t> identity(info.st_dev, info.st_ino);
+    // A link to a folder above would lead down for ever.
+    if (std::find(above_.begin(), above_.end(), identity) != above_.end()) return absl::OkStatus();
+    const bool last = next + 1 == components_.size();
+    if (!last) MF_RETURN_IF_ERROR(Below(folder, next + 1));
+    MF_ASSIGN_OR_RETURN(const std::vector<std::string> names, Matches(folder, "*"));
+    above_.push_back(identity);
+    for (const std::string& name : names) {
+      const std::string path = JoinPath(folder, name);
+      if (last) found_->push_back(path);
+      MF_RETURN_IF_ERROR(BelowAnyFolders(path, next));
+    }
+    above_.pop_back();
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
-}
+
+  const std::vector<std::string> components_;
+  std::vector<std::string>* const found_;
+  std::vector<std::pair<dev_t, ino_t>> above_;
+};
 
 }  // namespace
 
@@ -261,14 +302,18 @@ absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path) {
 }
 
 absl::StatusOr<std::vector<std::string>> Glob(const std::string& root, const std::string& pattern) {
-  if (pattern.find("**") != std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("pattern \"", pattern, "\": ** is not supported"));
-  }
   const std::vector<std::string> components = absl::StrSplit(pattern, '/', absl::SkipEmpty());
   if (components.empty()) return absl::InvalidArgumentError("empty pattern");
+  for (const std::string& component : components) {
+    if (component == Globber::kAnyFolders || component.find("**") == std::string::npos) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("pattern \"", pattern, "\": ** stands for folders and must be a component of its own"));
+  }
   std::vector<std::string> found;
-  MF_RETURN_IF_ERROR(GlobBelow(root, components, 0, found));
+  MF_RETURN_IF_ERROR(Globber(components, &found).Below(root, 0));
   std::sort(found.begin(), found.end());
+  // Several ** find a path in several ways.
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 

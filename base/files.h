@@ -71,8 +71,9 @@ bool FileExists(const std::string& path);
 /// Free bytes for an unprivileged user on the file system of `path` or of its nearest existing parent.
 absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path);
 /// Paths that match a pattern of `*`, `?` and `[...]` per component below `root`, `root` prefixed as typed,
-/// sorted bytewise. Links are followed; as in a shell, a leading dot is matched only by a dot. A missing
-/// folder has no matches. \error InvalidArgument for `**`; an unreadable folder as errno says.
+/// sorted bytewise. The component `**` stands for any number of folders, none too. Links are followed, by
+/// `**` unless they lead back up; as in a shell, a leading dot is matched only by a dot. A missing folder has
+/// no matches. \error InvalidArgument for `**` within a component; an unreadable folder as errno says.
 absl::StatusOr<std::vector<std::string>> Glob(const std::string& root, const std::string& pattern);
 /// Names (not paths) in a folder, sorted bytewise, without "." and "..".
 absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path);

@@ -205,8 +205,31 @@ TEST_F(FilesTest, Globs) {
   EXPECT_EQ(glob("*"), (Names{"a", "b", "link", "top.npz"}));
   EXPECT_EQ(glob("none/*"), Names());
   EXPECT_EQ(glob("top.npz/*"), Names());
-  EXPECT_EQ(Glob(folder_, "**/x").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Glob(folder_, "**.npz").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Glob(folder_, "").status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(FilesTest, GlobsThroughAnyNumberOfFolders) {
+  for (const char* name :
+       {"x.obj", "a/x.obj", "a/b/c/x.obj", "a/b/c/y.off", ".hidden/x.obj", "d/e.obj/x.obj"}) {
+    ASSERT_TRUE(WriteFileAtomically(Path(name), "").ok());
+  }
+  std::filesystem::create_directory_symlink("../..", Path("a/b/up"));
+  std::filesystem::create_directory_symlink("a/b", Path("z"));
+  const auto glob = [this](const std::string& pattern) {
+    const std::vector<std::string> paths = Glob(folder_, pattern).value();
+    std::string joined;
+    for (const std::string& path : paths) joined += path.substr(folder_.size() + 1) + " ";
+    return joined;
+  };
+  EXPECT_EQ(glob("**/x.obj"), "a/b/c/x.obj a/x.obj d/e.obj/x.obj x.obj z/c/x.obj ");
+  EXPECT_EQ(glob("**/**/y.off"), "a/b/c/y.off z/c/y.off ");
+  EXPECT_EQ(glob("**/c/**/y.off"), "a/b/c/y.off z/c/y.off ");
+  EXPECT_EQ(glob("d/**"), "d/e.obj d/e.obj/x.obj ");
+  EXPECT_EQ(glob("d/**/*.obj"), "d/e.obj d/e.obj/x.obj ");
+  // Once through the link that leads up.
+  EXPECT_EQ(glob("a/**/d"), "a/b/up/d ");
+  EXPECT_EQ(glob("**/none"), "");
 }
 
 TEST_F(FilesTest, GlobKeepsTheRootAsTyped) {

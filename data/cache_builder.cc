@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/config.h"
 #include "base/provenance.h"
 #include "base/status_macros.h"
 #include "data/collection_builder.h"
@@ -16,6 +17,52 @@
 
 namespace manyform {
 namespace {
+
+const std::string& RootOf(const BuildCacheConfig& config) {
+  if (config.has_modelnet_root()) return config.modelnet_root();
+  return config.has_tree_root() ? config.tree_root() : config.shapenet_root();
+}
+
+// One root, and with ModelNet's nothing that its folders decide.
+absl::Status CheckRoots(BuildCacheConfig* config) {
+  // An empty value unsets a field.
+  if (config->shapenet_root().empty()) config->clear_shapenet_root();
+  if (config->modelnet_root().empty()) config->clear_modelnet_root();
+  if (config->tree_root().empty()) config->clear_tree_root();
+  const int roots = config->has_shapenet_root() + config->has_modelnet_root() + config->has_tree_root();
+  if (roots != 1) {
+    return BadConfigError(
+        absl::StrCat("exactly one of shapenet_root, modelnet_root and tree_root is needed, not ", roots));
+  }
+  if (!config->has_modelnet_root()) return absl::OkStatus();
+  const std::pair<const char*, bool> unfit[] = {{"mesh_glob", config->has_mesh_glob()},
+                                                {"test_ratio", config->has_test_ratio()},
+                                                {"split_seed", config->has_split_seed()}};
+  for (const auto& [name, given] : unfit) {
+    if (!given) continue;
+    return BadConfigError(
+        absl::StrCat(name, " does not go with modelnet_root: its files are <class>/{train,test}/<id>.off"));
+  }
+  return absl::OkStatus();
+}
+
+// Defaults that depend on the root, then the others. Threads read the config: no default is left for protobuf
+// to make at first use.
+void FillAllDefaults(BuildCacheConfig* config) {
+  const bool modelnet = config->has_modelnet_root();
+  if (!config->has_pt_dist_mode()) config->set_pt_dist_mode(modelnet ? "mesh" : "kdtree");
+  if (config->has_shapenet_root() && !config->has_mesh_glob()) config->set_mesh_glob(kShapeNetGlob);
+  FillDefaults(config);
+  if (!modelnet) return;
+  config->clear_test_ratio();
+  config->clear_split_seed();
+}
+
+absl::StatusOr<std::vector<MeshSource>> FindMeshes(const BuildCacheConfig& config) {
+  if (config.has_modelnet_root()) return FindModelNetMeshes(config.modelnet_root());
+  const auto find = config.has_tree_root() ? FindTreeMeshes : FindShapeNetMeshes;
+  return find(RootOf(config), config.mesh_glob(), config.test_ratio(), config.split_seed());
+}
 
 std::vector<std::string> SplitsOf(const BuildCacheConfig& config) {
   if (config.split() == "all") return {"train", "test"};
@@ -42,8 +89,9 @@ absl::StatusOr<std::vector<ShapeEntry>> ListShapes(const std::vector<MeshSource>
     shape.set_seed(static_cast<uint32_t>(seed));
   }
   if (!shapes.empty()) return shapes;
-  return absl::NotFoundError(absl::StrCat("no shape of ", config.shapenet_root(), " is in split=",
-                                          config.split(), " with test_ratio=", config.test_ratio()));
+  return absl::NotFoundError(
+      absl::StrCat("no shape of ", RootOf(config), " is in split=", config.split(),
+                   config.has_modelnet_root() ? "" : absl::StrCat(" with test_ratio=", config.test_ratio())));
 }
 
 // As the published lists: all shapes, whatever is built.
@@ -75,15 +123,13 @@ BuildCacheResult ResultOf(const CollectionOutcome& outcome) {
 }  // namespace
 
 absl::StatusOr<BuildCacheResult> BuildCache(const BuildCacheConfig& given) {
-  // Threads read the config: no default is left for protobuf to make at first use.
   BuildCacheConfig config = given;
-  FillDefaults(&config);
+  MF_RETURN_IF_ERROR(CheckRoots(&config));
+  FillAllDefaults(&config);
   MF_RETURN_IF_ERROR(CheckShapeOptions(config));
   NoteSeed("seed", config.seed());
-  NoteSeed("split_seed", static_cast<uint64_t>(config.split_seed()));
-  MF_ASSIGN_OR_RETURN(
-      const std::vector<MeshSource> meshes,
-      FindMeshes(config.shapenet_root(), config.mesh_glob(), config.test_ratio(), config.split_seed()));
+  if (config.has_split_seed()) NoteSeed("split_seed", static_cast<uint64_t>(config.split_seed()));
+  MF_ASSIGN_OR_RETURN(const std::vector<MeshSource> meshes, FindMeshes(config));
   Collection collection;
   collection.program = "build_cache";
   collection.out_root = config.out_root();

@@ -7,13 +7,13 @@
 
 namespace manyform {
 
-/// Writes <out_root>/<split>/<class>/<id>.npz, _splits/{train,test}.txt and manifest.binpb. The files are the
-/// same for any number of threads, and whether the build ran through or was killed and run again.
+/// BuildCollection (data/collection_builder.h) of the meshes of data/mesh_list.h; _splits/{train,test}.txt
+/// list all of them, whatever `split` and `shard` are built.
 ///
 /// A mesh that cannot be read or sampled is logged, listed in the manifest and the result, tried again by the
-/// next run, and does not stop the others. \error InvalidArgument if all fail; ResourceExhausted, with sizes,
-/// if the disk has no room, before or while writing; Cancelled after an interrupt (the next run goes on);
-/// FailedPrecondition if the cache is another's (see PlanBuild).
+/// next run, and does not stop the others. \error BadConfig (base/config.h) for options that do not go
+/// together: more or less than one root, a glob or ratios for ModelNet; NotFound without meshes; as
+/// BuildCollection.
 absl::StatusOr<BuildCacheResult> BuildCache(const BuildCacheConfig& config);
 
 }  // namespace manyform

@@ -59,7 +59,7 @@ std::string CopyOfMeshes(absl::string_view name) {
 std::map<std::string, std::string> Tree(const std::string& folder) {
   std::map<std::string, std::string> tree;
   for (const auto& file : fs::recursive_directory_iterator(folder)) {
-    if (file.is_regular_file()) tree[fs::relative(file.path(), folder)] = *ReadFile(file.path());
+    if (file.is_regular_file()) tree[file.path().lexically_relative(folder)] = *ReadFile(file.path());
   }
   return tree;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -81,7 +82,7 @@ TEST(FindMeshes, ARootBelowAFolderCalledModels) {
   Touch(root + "/0100/a/models/model_normalized.obj");
   Touch(root + "/0100/a/models/other.obj");
   std::filesystem::create_directories(root + "/0300");
-  const auto meshes = FindMeshes(root, "*/*/models/model_normalized.obj", 0.5, 0);
+  const auto meshes = FindShapeNetMeshes(root, "*/*/models/model_normalized.obj", 0.5, 0);
   ASSERT_TRUE(meshes.ok()) << meshes.status();
   ASSERT_EQ(meshes->size(), 2u);
   EXPECT_EQ((*meshes)[0].path, root + "/0100/a/models/model_normalized.obj");
@@ -89,15 +90,86 @@ TEST(FindMeshes, ARootBelowAFolderCalledModels) {
   EXPECT_EQ((*meshes)[1].id, "b");
 }
 
+TEST(InferClassAndIdInTree, FirstFolderIsTheClass) {
+  const std::tuple<const char*, const char*, const char*> cases[] = {
+      {"a/b/models/x.obj", "a", "b"},          {"/chair/ikea/lack.v2.ply", "chair", "ikea_lack.v2"},
+      {"chair/stool.glb", "chair", "stool"},   {"stool.glb", "unknown", "stool"},
+      {"models/stool.glb", "models", "stool"}, {"Stühle/drei Beine/alt 1.stl", "Stühle", "drei Beine_alt 1"},
+  };
+  for (const auto& [path, class_name, id] : cases) {
+    EXPECT_EQ(InferClassAndIdInTree(path), std::pair(std::string(class_name), std::string(id))) << path;
+  }
+}
+
+TEST(FindMeshes, ModelNetsFoldersAreItsSplits) {
+  const std::string root = NewFolder("modelnet");
+  for (const char* name :
+       {"chair/train/chair_0001.off", "chair/test/chair_0002.off", "bed/train/bed_0001.off",
+        "bed/train/notes.txt", "bed/bed_0002.off", "README.off", "bed/test/.x.off"}) {
+    Touch(root + "/" + name);
+  }
+  const auto meshes = FindModelNetMeshes(root);
+  ASSERT_TRUE(meshes.ok()) << meshes.status();
+  std::string listed;
+  for (const MeshSource& mesh : *meshes) {
+    absl::StrAppend(&listed, mesh.class_name, "/", mesh.id, mesh.test ? " test " : " train ");
+    EXPECT_TRUE(
+        absl::StartsWith(mesh.path, root + "/" + mesh.class_name + (mesh.test ? "/test/" : "/train/")));
+  }
+  EXPECT_EQ(listed, "bed/bed_0001 train chair/chair_0002 test chair/chair_0001 train ");
+  EXPECT_EQ(FindModelNetMeshes(root + "/bed").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(FindMeshes, TreesOfAnyDepth) {
+  const std::string root = NewFolder("tree");
+  for (const char* name :
+       {"b/x.STL", "a/deep/er/y.glb", "a/z.txt", "top.ply", "c/d/models/m.dae", "a/folder.obj/f.off"}) {
+    Touch(root + "/" + name);
+  }
+  auto meshes = FindTreeMeshes(root, "", 0, 0);
+  ASSERT_TRUE(meshes.ok()) << meshes.status();
+  std::string listed;
+  for (const MeshSource& mesh : *meshes) absl::StrAppend(&listed, mesh.class_name, "/", mesh.id, " ");
+  EXPECT_EQ(listed, "a/deep_er_y a/folder.obj_f b/x c/d unknown/top ");
+  meshes = FindTreeMeshes(root, "a/**/*.*", 0, 0);
+  ASSERT_TRUE(meshes.ok()) << meshes.status();
+  EXPECT_EQ(meshes->size(), 4u) << "the folder and the text, too: what was asked for";
+  EXPECT_EQ(FindTreeMeshes(root, "**/*.3ds", 0, 0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(FindTreeMeshes(root + "/none", "", 0, 0).status().code(), absl::StatusCode::kNotFound);
+  Touch(root + "/b/x.obj");
+  const auto status = FindTreeMeshes(root, "", 0, 0).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(status.message(), "would both become shape b/x")) << status;
+  Touch(root + "/b/two\nlines.obj");
+  EXPECT_TRUE(absl::StrContains(FindTreeMeshes(root, "b/t*", 0, 0).status().message(), "two\\nlines.obj"));
+}
+
+// Of each class its share, by the published rule.
+TEST(FindMeshes, TreesAreDividedByClass) {
+  const std::string root = NewFolder("divided");
+  for (int i = 0; i < 30; ++i) Touch(absl::StrCat(root, "/", i < 10 ? "few" : "many", "/part/m", i, ".ply"));
+  const auto meshes = FindTreeMeshes(root, "", 0.3, 7);
+  ASSERT_TRUE(meshes.ok()) << meshes.status();
+  std::vector<MeshSource> expected;
+  for (const MeshSource& mesh : *meshes) expected.push_back({mesh.path, mesh.class_name, mesh.id});
+  DivideTrainTest(0.3, 7, &expected);
+  std::map<std::string, int> tests;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ((*meshes)[i].test, expected[i].test) << expected[i].path;
+    tests[expected[i].class_name] += expected[i].test;
+  }
+  EXPECT_EQ(tests, (std::map<std::string, int>{{"few", 3}, {"many", 6}}));
+}
+
 TEST(FindMeshes, Refusals) {
   const std::string root = NewFolder("refusals");
-  EXPECT_EQ(FindMeshes(root, "*", 0, 0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(FindShapeNetMeshes(root, "*", 0, 0).status().code(), absl::StatusCode::kNotFound);
   Touch(root + "/0100/a/models/one.obj");
   Touch(root + "/0100/a/models/two.obj");
-  auto status = FindMeshes(root, "*/*/models/*.off", 0, 0).status();
+  auto status = FindShapeNetMeshes(root, "*/*/models/*.off", 0, 0).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(absl::StrContains(status.message(), "*/*/models/*.off")) << status;
-  status = FindMeshes(root, "*/*/models/*.obj", 0, 0).status();
+  status = FindShapeNetMeshes(root, "*/*/models/*.obj", 0, 0).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(absl::StrContains(status.message(), "0100/a/models/one.obj and ")) << status;
 }
