@@ -1,11 +1,13 @@
 /// \file
-/// Who answers a query: one shape, seen through one of seven representations.
+/// Who answers a query: one shape, seen through one of its representations.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "data/manifest.h"
@@ -38,13 +40,21 @@ struct BackendOptions {
   std::string fps_key = "pt_fps_order";
 };
 
+/// A farthest-point order that was not stored, once somebody has computed it: its beginning, as far as was
+/// asked for.
+struct ComputedOrder {
+  std::mutex mutex;
+  std::vector<int32_t> order;
+};
+
 /// The pools of a shape and a backend's answers to them. Spans point into the shape's memory where they can,
 /// else into `storage`.
 struct Pools {
-  PointsFMap xyz{nullptr, 0, 3};       ///< (P,3)
-  std::span<const float> distance;     ///< (P)
-  std::span<const int32_t> fps_order;  ///< empty if the shape has none
-  bool ray_available = false;          ///< whether the answers to rays may be seen
+  PointsFMap xyz{nullptr, 0, 3};                  ///< (P,3)
+  std::span<const float> distance;                ///< (P)
+  std::span<const int32_t> fps_order;             ///< empty if the shape has none
+  std::shared_ptr<ComputedOrder> computed_order;  ///< then not null where pools are shared
+  bool ray_available = false;                     ///< whether the answers to rays may be seen
   PointsFMap ray_o{nullptr, 0, 3}, ray_d{nullptr, 0, 3},
       ray_n{nullptr, 0, 3};               ///< (R,3); ray_n is zero where nobody answers
   std::span<const float> ray_hit, ray_t;  ///< (R)

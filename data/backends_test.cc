@@ -85,9 +85,12 @@ class SmallCache : public testing::Test {
     arrays_.push_back({name, std::move(array)});
   }
   absl::StatusOr<Pools> Answer(Backend backend) const {
+    return Answer(BackendOptions{.backend = backend, .voxel_grid = 4});
+  }
+  absl::StatusOr<Pools> Answer(const BackendOptions& options) const {
     const std::string path = testing::TempDir() + "/small.npz";
     if (absl::Status status = WriteNpz(path, arrays_); !status.ok()) return status;
-    return AnswerPools(OrThrow(ShapeFile::Open(path)), {.backend = backend, .voxel_grid = 4});
+    return AnswerPools(OrThrow(ShapeFile::Open(path)), options);
   }
   std::vector<NamedArray> arrays_;
 };
@@ -118,6 +121,80 @@ TEST_F(SmallCache, AnOrderThatLeavesThePoolIsIgnored) {
     Put("pt_fps_order", MakeArray<int64_t>({2, outside}, {2}));
     EXPECT_TRUE(OrThrow(Answer(Backend::kMesh)).fps_order.empty());
   }
+}
+
+constexpr Backend kOfTheCloud[] = {Backend::kPointcloud, Backend::kPointcloudMeshray,
+                                   Backend::kPointcloudNoray};
+
+TEST_F(SmallCache, ObservedPointsAreAskedOfTheCloudAlone) {
+  // As many as the pool has, so that its distances would fit, and would be wrong.
+  Put("pc_xyz", {0, 0, 0, 0.5f, 0, 0, 0.5f, 0.5f, 0}, {3, 3});
+  Put("pc_n", std::vector<float>(9), {3, 3});
+  for (const Backend backend : kOfTheCloud) {
+    const Pools pools = OrThrow(Answer({.backend = backend, .xyz_key = "pc_xyz"}));
+    EXPECT_EQ(pools.xyz(2, 1), 0.5f);
+    EXPECT_EQ(Flat(pools.distance), std::vector<float>(3));
+  }
+  for (const Backend backend : {Backend::kMesh, Backend::kUdfgrid, Backend::kVoxel}) {
+    const absl::Status status = Answer({.backend = backend, .voxel_grid = 4, .xyz_key = "pc_xyz"}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(status.message().find("pt_xyz_key"), std::string::npos) << status;
+  }
+}
+
+TEST_F(SmallCache, OtherPointsAreAsFarAsTheNearestObserved) {
+  Put("my_points", {0, 0, 2, 0.5f, -1, 0}, {2, 3});
+  Put("pt_dist_pc_pool", {7, 7, 7}, {3});
+  for (const Backend backend : kOfTheCloud) {
+    EXPECT_EQ(Flat(OrThrow(Answer({.backend = backend, .xyz_key = "my_points"})).distance),
+              (std::vector<float>{2, 1}));
+  }
+  const absl::Status status = Answer({.backend = Backend::kPointcloud, .xyz_key = "no_points"}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(status.message().find("no_points"), std::string::npos) << status;
+}
+
+TEST_F(SmallCache, DistancesCanBeNamed) {
+  Put("my_distances", {1, 2, 3}, {3});
+  Put("pt_dist_pc_pool", {4, 5, 6}, {3});
+  for (const Backend backend : {Backend::kMesh, Backend::kPointcloud, Backend::kPointcloudNoray,
+                                Backend::kUdfgrid, Backend::kVoxel}) {
+    EXPECT_EQ(
+        Flat(OrThrow(Answer({.backend = backend, .voxel_grid = 4, .dist_key = "my_distances"})).distance),
+        (std::vector<float>{1, 2, 3}));
+    EXPECT_EQ(Answer({.backend = backend, .voxel_grid = 4, .dist_key = "none"}).status().code(),
+              absl::StatusCode::kNotFound);
+    EXPECT_EQ(Answer({.backend = backend, .voxel_grid = 4, .dist_key = "ray_t_pool"}).status().code(),
+              absl::StatusCode::kDataLoss);
+  }
+  // The pool's name is the backend's answer: the mesh's does not leak through it.
+  EXPECT_EQ(Flat(OrThrow(Answer({.backend = Backend::kPointcloud, .dist_key = "pt_dist_pool"})).distance),
+            (std::vector<float>{4, 5, 6}));
+}
+
+TEST_F(SmallCache, OrdersAreFoundByName) {
+  const auto first = [this](const std::string& xyz_key, const std::string& fps_key) {
+    const Pools pools =
+        OrThrow(Answer({.backend = Backend::kPointcloud, .xyz_key = xyz_key, .fps_key = fps_key}));
+    EXPECT_EQ(pools.fps_order.empty(), pools.computed_order != nullptr);
+    return pools.fps_order.empty() ? -1 : pools.fps_order[0];
+  };
+  EXPECT_EQ(first("pt_xyz_pool", "auto"), -1);
+  EXPECT_EQ(first("pc_xyz", "pt_fps_order"), -1);
+  EXPECT_EQ(Answer({.fps_key = "pc_fps_order"}).status().code(), absl::StatusCode::kNotFound);
+  // Each is found before the one that was there before it.
+  Put("pt_fps_order", MakeArray<int32_t>({0}, {1}));
+  EXPECT_EQ(first("pt_xyz_pool", "auto"), 0);
+  EXPECT_EQ(first("pc_xyz", "auto"), 0);
+  Put("pc_fps_order", MakeArray<int32_t>({1}, {1}));
+  EXPECT_EQ(first("pt_xyz_pool", "auto"), 0);
+  EXPECT_EQ(first("pc_xyz", "auto"), 1);
+  EXPECT_EQ(first("pc_xyz", "pt_fps_order"), 0);
+  Put("pt_xyz_pool_fps_order", MakeArray<int32_t>({2}, {1}));
+  EXPECT_EQ(first("pt_xyz_pool", "auto"), 2);
+  // One that leaves the points is found, and not used.
+  Put("pc_xyz_fps_order", MakeArray<int32_t>({2}, {1}));
+  EXPECT_EQ(first("pc_xyz", "auto"), -1);
 }
 
 TEST_F(SmallCache, OtherNumberTypesAreConverted) {

@@ -129,6 +129,37 @@ void Eval(benchmark::State& state, PointSampling sampling) {
 BENCHMARK_CAPTURE(Eval, random, PointSampling::kRandom);
 BENCHMARK_CAPTURE(Eval, fps_stored, PointSampling::kFps);
 
+// What an epoch begins with: a manifest of 50,000 shapes, the half of them in the split.
+void OpenList(benchmark::State& state) {
+  const std::string root = std::filesystem::temp_directory_path() / absl::StrCat("list_bench.", getpid());
+  CacheManifest manifest;
+  ArrayLayout layout;
+  for (const char* name : {"pt_dist_pool", "pt_dist_pc_pool"}) {
+    ArrayEntry* array = layout.add_arrays();
+    array->set_name(name);
+    array->set_dtype("<f4");
+    array->add_shape(20000);
+    array->set_offset(64);
+  }
+  for (int i = 0; i < 50000; ++i) {
+    ShapeEntry* entry = manifest.add_shapes();
+    entry->set_split(i % 2 == 0 ? "train" : "test");
+    entry->set_class_name(absl::StrCat("0", 2691156 + i % 55));
+    entry->set_id(absl::StrCat(absl::Hex(i * 0x9e3779b97f4a7c15u, absl::kZeroPad16), "a5d0f6a9b1c2d3e4"));
+    entry->set_file_size(1600000 + i);
+    entry->set_checksum(i * 0x9e3779b97f4a7c15u);
+    entry->set_source(absl::StrCat("ShapeNetCore.v2/", entry->class_name(), "/", entry->id(),
+                                   "/models/model_normalized.obj"));
+    SetLayout(&manifest, entry, layout);
+  }
+  if (!WriteManifest(root, manifest).ok()) state.SkipWithError("cannot write");
+  for (auto _ : state) {
+    if (!ShapeList::Open(root, "train").ok()) state.SkipWithError("failed");
+  }
+  std::filesystem::remove_all(root);
+}
+BENCHMARK(OpenList)->Unit(benchmark::kMillisecond);
+
 // Batches of 32 by state.range(0) threads.
 void Batches(benchmark::State& state) {
   const TokenDataset dataset = Dataset(Backend::kMesh);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
@@ -21,11 +22,23 @@ int64_t HeapBytes(const ArrayLayout& layout, const Pools& pools) {
   int64_t bytes = 2048 + pools.heap_bytes;
   for (const ArrayEntry& array : layout.arrays()) {
     if (!array.compressed()) continue;
+    // The digits of "<f4".
     int64_t size = 8;
+    if (array.dtype().size() > 2) (void)absl::SimpleAtoi(array.dtype().substr(2), &size);
     for (const int64_t n : array.shape()) size *= n;
     bytes += size;
   }
   return bytes;
+}
+
+// Whether the path "class/id.npz" of `a` comes before that of `b`, bytewise. Where neither name begins the
+// other, no path has to be made.
+bool PathBefore(const ShapeEntry& a, const ShapeEntry& b) {
+  const bool same_class = a.class_name() == b.class_name();
+  const std::string &x = same_class ? a.id() : a.class_name(), &y = same_class ? b.id() : b.class_name();
+  const size_t common = std::min(x.size(), y.size());
+  if (const int order = x.compare(0, common, y, 0, common); order != 0) return order < 0;
+  return absl::StrCat(ShapeKey(a), ".npz") < absl::StrCat(ShapeKey(b), ".npz");
 }
 
 }  // namespace
@@ -34,6 +47,19 @@ int64_t HeapBytes(const ArrayLayout& layout, const Pools& pools) {
 // a cleverer order would not hit more often.
 class ShapeList::Kept {
  public:
+  // What a shape's answers hold of each limit.
+  struct Cost {
+    int64_t shapes = 1, heap = 0, mapped = 0;
+    Cost& operator+=(const Cost& o) {
+      shapes += o.shapes, heap += o.heap, mapped += o.mapped;
+      return *this;
+    }
+    Cost operator-() const { return {-shapes, -heap, -mapped}; }
+  };
+
+  explicit Kept(const KeptLimits& limits)
+      : most_{limits.shapes / kShards, limits.heap_bytes / kShards, limits.mapped_bytes / kShards} {}
+
   using Key = std::tuple<int64_t, int, int, int, int, std::string>;
 
   static Key KeyOf(int64_t shape, const BackendOptions& o) {
@@ -53,15 +79,16 @@ class ShapeList::Kept {
     return it == shard.pools.end() ? nullptr : it->second;
   }
 
-  void Insert(const Key& key, std::shared_ptr<const Pools> pools, int64_t bytes) {
+  void Insert(const Key& key, std::shared_ptr<const Pools> pools, const Cost& cost) {
     Shard& shard = ShardOf(key);
     const std::lock_guard lock(shard.mutex);
     if (!shard.pools.emplace(key, std::move(pools)).second) return;
-    shard.order.emplace_back(key, bytes);
-    shard.bytes += bytes;
-    while (shard.order.size() > kKeptPools / kShards || (shard.bytes > kKeptBytes / kShards)) {
+    shard.order.emplace_back(key, cost);
+    shard.sum += cost;
+    while (!shard.order.empty() && (shard.sum.shapes > most_.shapes || shard.sum.heap > most_.heap ||
+                                    shard.sum.mapped > most_.mapped)) {
       shard.pools.erase(shard.order.front().first);
-      shard.bytes -= shard.order.front().second;
+      shard.sum += -shard.order.front().second;
       shard.order.pop_front();
     }
   }
@@ -71,34 +98,40 @@ class ShapeList::Kept {
   struct Shard {
     std::mutex mutex;
     absl::flat_hash_map<Key, std::shared_ptr<const Pools>> pools;
-    std::deque<std::pair<Key, int64_t>> order;
-    int64_t bytes = 0;
+    std::deque<std::pair<Key, Cost>> order;
+    Cost sum = {.shapes = 0};
   };
   Shard& ShardOf(const Key& key) { return shards_[std::get<0>(key) % kShards]; }
+  const Cost most_;
   std::array<Shard, kShards> shards_;
 };
 
-absl::StatusOr<ShapeList> ShapeList::Open(const std::string& cache_root, const std::string& split) {
+absl::StatusOr<ShapeList> ShapeList::Open(const std::string& cache_root, const std::string& split,
+                                          const KeptLimits& limits) {
   MF_ASSIGN_OR_RETURN(CacheManifest manifest, OpenManifest(cache_root));
   ShapeList list;
   list.cache_root_ = cache_root;
   list.split_ = split;
   list.manifest_ = std::make_shared<const CacheManifest>(std::move(manifest));
-  list.kept_ = std::make_shared<Kept>();
+  list.kept_ = std::make_shared<Kept>(limits);
   std::set<std::string> splits;
-  std::vector<std::pair<std::string, const ShapeEntry*>> paths;
   for (const ShapeEntry& entry : list.manifest_->shapes()) {
-    if (entry.split() == split) paths.emplace_back(absl::StrCat(ShapeKey(entry), ".npz"), &entry);
-    splits.insert(entry.split());
+    if (entry.split() == split) {
+      list.entries_.push_back(&entry);
+    } else if (splits.empty() || *splits.rbegin() != entry.split()) {
+      splits.insert(entry.split());
+    }
   }
-  if (paths.empty()) {
+  if (list.entries_.empty()) {
     return absl::NotFoundError(absl::StrCat(
         cache_root, ": no shapes in split '", split, "'; it has ",
         splits.empty() ? "no splits" : absl::StrCat("the splits ", absl::StrJoin(splits, ", "))));
   }
-  // Not the manifest's order where one name is the beginning of another: "a.npz" comes after "a-b.npz".
-  std::sort(paths.begin(), paths.end());
-  for (const auto& [path, entry] : paths) list.entries_.push_back(entry);
+  // The manifest's own order, but where one name begins another.
+  const auto before = [](const ShapeEntry* a, const ShapeEntry* b) { return PathBefore(*a, *b); };
+  if (!std::is_sorted(list.entries_.begin(), list.entries_.end(), before)) {
+    std::sort(list.entries_.begin(), list.entries_.end(), before);
+  }
   list.fingerprint_ = SplitFingerprint(*list.manifest_, split);
   return list;
 }
@@ -116,7 +149,9 @@ absl::StatusOr<std::shared_ptr<const Pools>> ShapeList::Answers(int64_t i,
   auto pools = std::make_shared<const Pools>(answered);
   const int layout = entries_[i]->layout();
   const bool known = layout >= 0 && layout < manifest_->layouts_size();
-  kept_->Insert(key, pools, HeapBytes(known ? manifest_->layouts(layout) : ArrayLayout(), *pools));
+  kept_->Insert(key, pools,
+                {.heap = HeapBytes(known ? manifest_->layouts(layout) : ArrayLayout(), *pools),
+                 .mapped = static_cast<int64_t>(entries_[i]->file_size())});
   return pools;
 }
 

@@ -13,23 +13,28 @@
 
 namespace manyform {
 
+/// How much of what was answered a list remembers, whatever it holds. The oldest goes first.
+struct KeptLimits {
+  int64_t shapes = 16384;
+  int64_t heap_bytes = int64_t{1} << 30;    ///< computed, converted and inflated arrays
+  int64_t mapped_bytes = int64_t{4} << 30;  ///< of files that stay mapped
+};
+
 /// The shapes of one split of a cache or view, in the order of their sorted paths ("class/id.npz" bytewise).
 /// Cheap to copy: copies share what is kept.
 class ShapeList {
  public:
   /// \error NotFound if the split has no shapes (names the splits there are).
-  static absl::StatusOr<ShapeList> Open(const std::string& cache_root, const std::string& split);
+  static absl::StatusOr<ShapeList> Open(const std::string& cache_root, const std::string& split,
+                                        const KeptLimits& limits = {});
   int64_t size() const { return static_cast<int64_t>(entries_.size()); }
   const ShapeEntry& entry(int64_t i) const { return *entries_[i]; }
   std::string path(int64_t i) const { return ShapePath(cache_root_, *entries_[i]); }
   std::string key(int64_t i) const { return ShapeKey(*entries_[i]); }
   absl::StatusOr<std::shared_ptr<const ShapeFile>> Load(int64_t i) const;
-  /// AnswerPools(Load(i), options), remembered: files stay mapped, computed answers stay computed, up to
-  /// kKeptPools shapes and kKeptBytes of memory outside the mappings; the oldest goes first. Thread-safe.
-  /// \error as AnswerPools and ShapeFile::Open.
+  /// AnswerPools(Load(i), options), remembered within the limits: files stay mapped, computed answers stay
+  /// computed. Thread-safe. \error as AnswerPools and ShapeFile::Open.
   absl::StatusOr<std::shared_ptr<const Pools>> Answers(int64_t i, const BackendOptions& options) const;
-  static constexpr int64_t kKeptPools = 16384;
-  static constexpr int64_t kKeptBytes = int64_t{1} << 30;
   /// Distinct class names, sorted.
   std::vector<std::string> ClassNames() const;
   /// Fingerprint of the split's content.

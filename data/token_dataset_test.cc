@@ -195,6 +195,28 @@ TEST_F(DatasetTest, AnswersAreKeptPerBackend) {
   EXPECT_EQ(mesh, OrThrow(copy.Answers(0, {.backend = Backend::kMesh})));
 }
 
+// However many shapes are asked, a list remembers what its limits say: the last ones.
+TEST_F(DatasetTest, AnswersAreForgottenBeyondTheLimits) {
+  const auto kept_of_five = [&](const KeptLimits& limits) {
+    const ShapeList list = OrThrow(ShapeList::Open("cache", "test", limits));
+    std::vector<std::weak_ptr<const Pools>> given;
+    // The same shape through changing grids: one shard holds them all.
+    for (int grid = 4; grid < 9; ++grid) {
+      given.push_back(OrThrow(list.Answers(0, {.backend = Backend::kVoxel, .voxel_grid = grid})));
+    }
+    std::string kept;
+    for (const auto& pools : given) kept += pools.expired() ? '-' : 'x';
+    return kept;
+  };
+  EXPECT_EQ(kept_of_five({}), "xxxxx");
+  EXPECT_EQ(kept_of_five({.shapes = 2 * 16}), "---xx");
+  // The shape is about 36 KB once inflated, the voxels' answers 4.
+  EXPECT_EQ(kept_of_five({.heap_bytes = 16 * 100000}), "---xx");
+  const auto size = static_cast<int64_t>(std::filesystem::file_size("cache/test/alpha/s0.npz"));
+  EXPECT_EQ(kept_of_five({.mapped_bytes = 16 * size}), "----x");
+  EXPECT_EQ(kept_of_five({.mapped_bytes = 0}), "-----");
+}
+
 TEST_F(DatasetTest, ErrorsNameTheShape) {
   const TokenDataset dataset{shapes_, {}, {.n_point = 401, .n_ray = 0}};
   Sequence s(dataset.tokens);

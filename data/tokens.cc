@@ -1,6 +1,7 @@
 #include "data/tokens.h"
 
 #include <algorithm>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -75,6 +76,19 @@ absl::StatusOr<std::vector<int64_t>> StoredFarthest(std::span<const int32_t> ord
   return chosen;
 }
 
+std::vector<int64_t> ComputedFarthest(const Pools& pools, const Augmentation& moved, int64_t k) {
+  if (moved.moves() || pools.computed_order == nullptr) {
+    PointsF storage;
+    const std::vector<int32_t> order = FarthestPointOrder(MovedPool(pools.xyz, moved, &storage), k);
+    return {order.begin(), order.end()};
+  }
+  // Whoever needs the same shape's order waits for it: computing it again would take as long.
+  ComputedOrder& computed = *pools.computed_order;
+  const std::lock_guard lock(computed.mutex);
+  if (static_cast<int64_t>(computed.order.size()) < k) computed.order = FarthestPointOrder(pools.xyz, k);
+  return {computed.order.begin(), computed.order.begin() + k};
+}
+
 template <class Random>
 absl::StatusOr<std::vector<int64_t>> RandomFarthest(const Pools& pools, const Augmentation& moved, int64_t k,
                                                     int64_t m, Random& random) {
@@ -102,8 +116,7 @@ absl::StatusOr<std::vector<int64_t>> DrawPoints(const Pools& pools, const Augmen
       return random.Choice(pool, k, /*replace=*/false);
     case PointSampling::kFps: {
       if (!pools.fps_order.empty()) return StoredFarthest(pools.fps_order, pool, k, random);
-      const std::vector<int32_t> order = FarthestPointOrder(MovedPool(pools.xyz, moved, &storage), k);
-      return std::vector<int64_t>(order.begin(), order.end());
+      return ComputedFarthest(pools, moved, k);
     }
     case PointSampling::kRfps:
       return RandomFarthest(pools, moved, k, options.rfps_m, random);
