@@ -1,14 +1,20 @@
 #include "geometry/grid_walk.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "geometry/grid.h"
+#include "geometry/grid_walk_kernel.h"
 
 namespace manyform {
 namespace {
@@ -35,55 +41,84 @@ Crossing CrossSlabs(const float* o, const float* d) {
   return {exit >= entry, static_cast<float>(entry), static_cast<float>(exit)};
 }
 
-// One ray's state: the next wall crossing and the distance between crossings, per axis.
-struct Walk {
-  double next[3], delta[3];
-  int32_t cell[3], step[3];
-};
-
-Walk StartWalk(const float* o, const float* d, float entry, int g, FirstCrossing first_crossing) {
-  const double voxel = 2.0 / g;
-  Walk walk;
-  for (int k = 0; k < 3; ++k) {
-    const float p = o[k] + entry * d[k];
-    walk.cell[k] = CellIndex(p, g);
-    if (std::abs(d[k]) < 1e-9f) {
-      walk.next[k] = walk.delta[k] = kInfinity;
-      walk.step[k] = 0;
-      continue;
-    }
-    const bool forward = d[k] > 0;
-    walk.step[k] = forward ? 1 : -1;
-    walk.delta[k] = voxel / std::abs(static_cast<double>(d[k]));
-    const double wall = -1.0 + (walk.cell[k] + (forward ? 1 : 0)) * voxel;
-    walk.next[k] = first_crossing == FirstCrossing::kSingle
-                       ? static_cast<double>(entry + (static_cast<float>(wall) - p) / d[k])
-                       : entry + (wall - static_cast<double>(p)) / static_cast<double>(d[k]);
-  }
-  return walk;
+WalkRays* ChooseKernel() {
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  return avx512 ? &WalkRaysAvx512 : &WalkRaysPortable;
 }
 
-// Depth at which the first occupied cell is entered; negative for none.
-double FirstOccupied(const uint8_t* occupancy, int g, Walk walk, float entry, float exit, int max_steps) {
-  const int32_t stride[3] = {g * g, g, 1};
-  int32_t index = walk.cell[0] * stride[0] + walk.cell[1] * stride[1] + walk.cell[2];
-  double t = entry;
-  for (int looked = 0; looked < max_steps; ++looked) {
-    if (occupancy[index]) return t;
-    int axis = 2;
-    if (walk.next[0] < walk.next[1] && walk.next[0] < walk.next[2]) {
-      axis = 0;
-    } else if (walk.next[1] < walk.next[2]) {
-      axis = 1;
+// WalkGridBits of an occupancy, and where the occupied cells are.
+class BitGrid {
+ public:
+  BitGrid(std::span<const uint8_t> occupancy, int g)
+      : g_(g), words_((int64_t{g} + 2) * (g + 1) * (g + 1) / 32 + 3, ~uint32_t{0}) {
+    low_.fill(g);
+    high_.fill(-1);
+    for (int x = 0; x < g; ++x) {
+      for (int y = 0; y < g; ++y) {
+        if (PackLine(&occupancy[(static_cast<size_t>(x) * g + y) * g], x, y)) Extend(0, x), Extend(1, y);
+      }
     }
-    t = walk.next[axis];
-    if (!(t <= exit)) return -1;
-    walk.next[axis] += walk.delta[axis];
-    walk.cell[axis] += walk.step[axis];
-    if (static_cast<uint32_t>(walk.cell[axis]) >= static_cast<uint32_t>(g)) return -1;
-    index += walk.step[axis] * stride[axis];
   }
-  return -1;
+  const uint32_t* words() const { return words_.data(); }
+  bool empty() const { return high_[0] < 0; }
+  int low(int axis) const { return low_[axis]; }
+  int high(int axis) const { return high_[axis]; }
+  // Whether a walk that stopped at this cell of WalkGridBits did so in the grid.
+  bool Inside(int32_t cell) const {
+    const int side = g_ + 1;
+    return cell % side < g_ && cell / side % side < g_ && cell >= side * side && cell / side / side <= g_;
+  }
+
+ private:
+  void Extend(int axis, int at) {
+    low_[axis] = std::min(low_[axis], at);
+    high_[axis] = std::max(high_[axis], at);
+  }
+  // True if a cell of the line is occupied. Sixteen cells at a time.
+  bool PackLine(const uint8_t* line, int x, int y) {
+    const int64_t first = ((int64_t{x} + 1) * (g_ + 1) + y) * (g_ + 1);
+    bool any = false;
+    for (int z = 0; z < g_; z += 16) {
+      const int count = std::min(16, g_ - z);
+      uint8_t cells[16] = {};
+      std::memcpy(cells, line + z, count);
+      const __m128i empty =
+          _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(cells)), _mm_setzero_si128());
+      const uint32_t occupied = ~static_cast<uint32_t>(_mm_movemask_epi8(empty)) & 0xffffu;
+      Put(first + z, occupied, count);
+      if (occupied == 0) continue;
+      any = true;
+      Extend(2, z + std::countr_zero(occupied));
+      Extend(2, z + 31 - std::countl_zero(occupied));
+    }
+    return any;
+  }
+  void Put(int64_t at, uint64_t bits, int count) {
+    char* const place = reinterpret_cast<char*>(words_.data()) + at / 8;
+    uint64_t word;
+    std::memcpy(&word, place, sizeof(word));
+    const uint64_t mask = (uint64_t{1} << count) - 1;
+    word = (word & ~(mask << at % 8)) | bits << at % 8;
+    std::memcpy(place, &word, sizeof(word));
+  }
+
+  const int g_;
+  std::vector<uint32_t> words_;
+  std::array<int, 3> low_, high_;
+};
+
+// A walk leaves the straight line by roundings only, which are far less than a cell for rays like these.
+bool StaysOnLine(const PointsFRef& origins, const PointsFRef& directions) {
+  constexpr float kFar = 64, kShort = 0.25f, kLong = 4;
+  for (Eigen::Index i = 0; i < origins.rows(); ++i) {
+    const float* o = origins.row(i).data();
+    const float* d = directions.row(i).data();
+    const float far = std::max({std::abs(o[0]), std::abs(o[1]), std::abs(o[2])});
+    const float length = std::max({std::abs(d[0]), std::abs(d[1]), std::abs(d[2])});
+    if (!(far <= kFar && length >= kShort && length <= kLong)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -102,19 +137,30 @@ CubeCrossings CrossCube(const PointsFRef& origins, const PointsFRef& directions)
 
 GridHits WalkGrid(std::span<const uint8_t> occupancy, int g, const PointsFRef& origins,
                   const PointsFRef& directions, const GridWalkOptions& options) {
+  static WalkRays* const kernel = ChooseKernel();
   const Eigen::Index n = origins.rows();
-  const int max_steps = options.max_steps > 0 ? options.max_steps : 3 * g;
   GridHits hits{std::vector<uint8_t>(n, 0), std::vector<float>(n, 0.0f)};
+  const BitGrid bits(occupancy, g);
+  if (bits.empty()) return hits;
+  WalkGridBits grid{.stop = bits.words(),
+                    .g = g,
+                    .voxel = VoxelSize(g),
+                    .voxel_exactly = 2.0 / g,
+                    .max_steps = options.max_steps > 0 ? options.max_steps : 3 * g,
+                    .first_in_double = options.first_crossing == FirstCrossing::kDouble};
+  constexpr float kEverywhere = 1e30f;
+  const bool bounded = StaysOnLine(origins, directions);
+  for (int k = 0; k < 3; ++k) {
+    // A whole cell is the margin.
+    grid.low[k] = bounded ? -1.0f + static_cast<float>(bits.low(k) - 1) * grid.voxel : -kEverywhere;
+    grid.high[k] = bounded ? -1.0f + static_cast<float>(bits.high(k) + 2) * grid.voxel : kEverywhere;
+  }
+  std::vector<int32_t> cells(n);
+  const PointsF o = origins, d = directions;
+  kernel(grid, o.data(), d.data(), n, cells.data(), hits.t.data());
   for (Eigen::Index i = 0; i < n; ++i) {
-    const float* o = origins.row(i).data();
-    const float* d = directions.row(i).data();
-    const Crossing crossing = CrossSlabs(o, d);
-    if (!crossing.hit) continue;
-    const Walk walk = StartWalk(o, d, crossing.entry, g, options.first_crossing);
-    const double t = FirstOccupied(occupancy.data(), g, walk, crossing.entry, crossing.exit, max_steps);
-    if (t < 0) continue;
-    hits.hit[i] = 1;
-    hits.t[i] = static_cast<float>(t);
+    hits.hit[i] = cells[i] >= 0 && bits.Inside(cells[i]);
+    if (!hits.hit[i]) hits.t[i] = 0;
   }
   return hits;
 }

@@ -1,4 +1,4 @@
-// Compiled twice, see MF_NEAREST_KERNEL in BUILD.bazel. Nothing from the standard library is used: an inline
+// Compiled twice, see kernel_library in kernels.bzl. Nothing from the standard library is used: an inline
 // function compiled here for AVX-512 could become the one copy the whole program is linked with.
 #include "geometry/nearest_kernel.h"
 

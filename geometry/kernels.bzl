@@ -1,0 +1,37 @@
+"""Inner loops that are compiled for any machine and for AVX-512; the program asks the processor which to call."""
+
+load("//tools/bazel:cc.bzl", "mf_library")
+
+_INSTRUCTIONS = {
+    "Portable": [],
+    "Avx512": [
+        "-mavx512f",
+        "-mavx512bw",
+        "-mavx512dq",
+        "-mavx512vl",
+    ],
+}
+
+def kernel_library(name, define, function):
+    """<name>.cc, once for each of them; the function it defines, `define` in the source, is <function><instructions>."""
+    for instructions, copts in _INSTRUCTIONS.items():
+        mf_library(
+            name = name + "_" + instructions.lower(),
+            srcs = [name + ".cc"],
+            hdrs = [name + ".h"],
+            copts = copts + [
+                "-O3",
+                # Vectors of 64 bytes are passed between functions of one source only.
+                "-Wno-psabi",
+                # GCC 12's own header of AVX-512 functions.
+                "-Wno-maybe-uninitialized",
+            ],
+            local_defines = ["%s=%s%s" % (define, function, instructions)],
+            visibility = ["//visibility:private"],
+        )
+    mf_library(
+        name = name,
+        hdrs = [name + ".h"],
+        visibility = ["//visibility:private"],
+        deps = [name + "_" + instructions.lower() for instructions in _INSTRUCTIONS],
+    )
