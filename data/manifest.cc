@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -121,9 +123,11 @@ absl::Status Validate(const CacheManifest& manifest) {
 
 absl::StatusOr<CacheManifest> ReadManifest(const std::string& cache_root) {
   const std::string path = JoinPath(cache_root, kManifestName);
-  MF_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+  MF_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
+  const std::span<const uint8_t> bytes = file->bytes();
   CacheManifest manifest;
-  if (!manifest.ParseFromString(bytes)) {
+  if (bytes.size() > std::numeric_limits<int>::max() ||
+      !manifest.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::DataLossError(absl::StrCat(path, ": not a cache manifest, or truncated"));
   }
   if (absl::Status status = Validate(manifest); !status.ok()) {
