@@ -1,6 +1,8 @@
 #include "data/obj_reader.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -37,6 +39,83 @@ struct Corner {
   int32_t vertex = 0, texture = 0;
   int numbers = 1;
 };
+
+// A vertex as faces name it.
+struct VertexPair {
+  int32_t vertex = 0, texture = 0;
+  uint64_t key() const {
+    return uint64_t{static_cast<uint32_t>(vertex)} << 32 | static_cast<uint32_t>(texture);
+  }
+};
+
+// Numbers different pairs as they come, then sorts them.
+class PairNumbers {
+ public:
+  int32_t Add(const VertexPair& pair) {
+    if (2 * pairs_.size() >= slots_.size()) Grow();
+    size_t at = Slot(pair);
+    for (; slots_[at] != kNone; at = (at + 1) & (slots_.size() - 1)) {
+      if (pairs_[slots_[at]].key() == pair.key()) return slots_[at];
+    }
+    slots_[at] = static_cast<int32_t>(pairs_.size());
+    pairs_.push_back(pair);
+    return slots_[at];
+  }
+  // By vertex, then texture; rank[n] is the new number of pair n.
+  std::vector<VertexPair> Sorted(std::vector<int32_t>* rank) const;
+
+ private:
+  size_t Slot(const VertexPair& pair) const { return pair.key() * 0x9e3779b97f4a7c15 >> shift_; }
+  void Grow() {
+    slots_.assign(std::max<size_t>(1024, 4 * slots_.size()), kNone);
+    shift_ = 64 - std::countr_zero(slots_.size());
+    for (size_t n = 0; n < pairs_.size(); ++n) {
+      size_t at = Slot(pairs_[n]);
+      while (slots_[at] != kNone) at = (at + 1) & (slots_.size() - 1);
+      slots_[at] = static_cast<int32_t>(n);
+    }
+  }
+
+  std::vector<VertexPair> pairs_;
+  int shift_ = 0;
+  std::vector<int32_t> slots_;  // a power of two of them, at most half full; kNone is empty
+};
+
+std::vector<VertexPair> PairNumbers::Sorted(std::vector<int32_t>* rank) const {
+  struct Keyed {
+    uint64_t key;
+    int32_t number;
+  };
+  uint64_t all_bits = 0;
+  std::vector<Keyed> from(pairs_.size()), to(pairs_.size());
+  for (size_t n = 0; n < pairs_.size(); ++n) {
+    from[n] = {pairs_[n].key(), static_cast<int32_t>(n)};
+    all_bits |= from[n].key;
+  }
+  constexpr size_t kFew = 512;
+  constexpr int kBits = 11, kDigits = 1 << kBits;
+  if (from.size() < kFew) {
+    std::sort(from.begin(), from.end(), [](const Keyed& a, const Keyed& b) { return a.key < b.key; });
+    all_bits = 0;
+  }
+  // Counting sort by eleven bits at a time, least significant first; digits that are zero throughout do not
+  // move anything.
+  for (int shift = 0; shift < 64; shift += kBits) {
+    if ((all_bits >> shift & (kDigits - 1)) == 0) continue;
+    std::array<uint32_t, kDigits + 1> start{};
+    for (const Keyed& k : from) ++start[(k.key >> shift & (kDigits - 1)) + 1];
+    for (int d = 1; d <= kDigits; ++d) start[d] += start[d - 1];
+    for (const Keyed& k : from) to[start[k.key >> shift & (kDigits - 1)]++] = k;
+    std::swap(from, to);
+  }
+  rank->resize(from.size());
+  std::vector<VertexPair> sorted(from.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    sorted[i] = pairs_[from[i].number];
+    (*rank)[from[i].number] = static_cast<int32_t>(i);
+  }
+  return sorted;
+}
 
 class ObjParser {
  public:
@@ -157,28 +236,34 @@ class ObjParser {
     const int64_t textures = static_cast<int64_t>(textures_.size() / 2);
     const bool textured = std::all_of(chunk.texture.begin(), chunk.texture.end(),
                                       [&](int32_t t) { return t != kNone && t < textures; });
-    // A vertex for each pair of position and texture coordinate that occurs, sorted: only those this chunk
-    // uses, so that a file of many materials is not copied for each.
-    std::vector<uint64_t> pair(corners.size());
-    for (size_t i = 0; i < corners.size(); ++i) {
-      const uint32_t texture = textured ? chunk.texture[corners[i]] : 0;
-      pair[i] = uint64_t{static_cast<uint32_t>(chunk.vertex[corners[i]])} << 32 | texture;
-    }
-    std::vector<uint64_t> pairs = pair;
-    std::sort(pairs.begin(), pairs.end());
-    pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+    std::vector<int32_t> number;
+    const std::vector<VertexPair> pairs = NumberPairs(chunk, corners, textured, &number);
     TriangleMesh mesh{PointsD(pairs.size(), 3), Faces(corners.size() / 3, 3)};
     UvD uv(textured ? pairs.size() : 0, 2);
     for (size_t i = 0; i < pairs.size(); ++i) {
-      mesh.vertices.row(i) = Position(static_cast<int32_t>(pairs[i] >> 32));
-      const size_t t = 2 * static_cast<uint32_t>(pairs[i]);
+      mesh.vertices.row(i) = Position(pairs[i].vertex);
+      const size_t t = 2 * static_cast<size_t>(pairs[i].texture);
       if (textured) uv.row(i) << textures_[t], textures_[t + 1];
     }
-    for (size_t i = 0; i < corners.size(); ++i) {
-      const auto place = std::lower_bound(pairs.begin(), pairs.end(), pair[i]);
-      mesh.faces(i / 3, i % 3) = static_cast<int32_t>(place - pairs.begin());
-    }
+    std::copy(number.begin(), number.end(), mesh.faces.data());
     return MergeVertices(mesh, textured ? &uv : nullptr);
+  }
+
+  // A vertex for each pair of position and texture coordinate that occurs, sorted: only those this chunk
+  // uses, so that a file of many materials is not copied for each. `number` says which of them each corner
+  // is.
+  std::vector<VertexPair> NumberPairs(const Chunk& chunk, const std::vector<int64_t>& corners, bool textured,
+                                      std::vector<int32_t>* number) const {
+    const auto pair_of = [&](int64_t corner) {
+      return VertexPair{chunk.vertex[corner], textured ? chunk.texture[corner] : 0};
+    };
+    PairNumbers numbers;
+    number->resize(corners.size());
+    for (size_t i = 0; i < corners.size(); ++i) (*number)[i] = numbers.Add(pair_of(corners[i]));
+    std::vector<int32_t> rank;
+    const std::vector<VertexPair> pairs = numbers.Sorted(&rank);
+    for (int32_t& n : *number) n = rank[n];
+    return pairs;
   }
 
   Eigen::RowVector3d Position(int32_t v) const {
