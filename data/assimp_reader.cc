@@ -1,45 +1,66 @@
 #include "data/assimp_reader.h"
 
+#include <cstring>
 #include <exception>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "assimp/BaseImporter.h"
 #include "assimp/Importer.hpp"
 #include "assimp/config.h"
+#include "assimp/importerdesc.h"
 #include "assimp/postprocess.h"
 #include "assimp/scene.h"
 #include "base/status_macros.h"
+#include "base/string_views.h"
+#include "data/isolated.h"
+#include "data/polygons.h"
 #include "geometry/mesh.h"
 
 namespace manyform {
 namespace {
 
+constexpr absl::string_view kExtensions[] = {".gltf", ".glb", ".dae", ".3ds"};
 constexpr int kMaxDepth = 1000;
+// What a node shows is limited: meshes shared by nested nodes could multiply beyond any memory.
+constexpr int64_t kMaxCorners = int64_t{1} << 29;
 
-// What a node shows is limited too: meshes shared by nested nodes could multiply beyond any memory.
-constexpr int64_t kMaxFaces = int64_t{1} << 28;
+struct Scene {
+  const aiScene* scene = nullptr;
+  int64_t corners = 0;
+  std::vector<TriangleMesh> meshes;
+};
 
-absl::StatusOr<TriangleMesh> TransformedMesh(const aiMesh& source, const aiMatrix4x4& to_world) {
-  TriangleMesh mesh{PointsD(source.mNumVertices, 3), Faces(source.mNumFaces, 3)};
-  for (unsigned v = 0; v < source.mNumVertices; ++v) {
-    const aiVector3D& p = source.mVertices[v];
+PointsD TransformedVertices(const aiMesh& mesh, const aiMatrix4x4& m) {
+  PointsD vertices(mesh.mNumVertices, 3);
+  for (unsigned v = 0; v < mesh.mNumVertices; ++v) {
+    const aiVector3D& p = mesh.mVertices[v];
     const auto row = [&](ai_real x, ai_real y, ai_real z, ai_real w) {
       return double{x} * p.x + double{y} * p.y + double{z} * p.z + w;
     };
-    const aiMatrix4x4& m = to_world;
-    mesh.vertices.row(v) << row(m.a1, m.a2, m.a3, m.a4), row(m.b1, m.b2, m.b3, m.b4),
-        row(m.c1, m.c2, m.c3, m.c4);
+    vertices.row(v) << row(m.a1, m.a2, m.a3, m.a4), row(m.b1, m.b2, m.b3, m.b4), row(m.c1, m.c2, m.c3, m.c4);
   }
-  Eigen::Index faces = 0;
+  return vertices;
+}
+
+absl::StatusOr<TriangleMesh> TransformedMesh(const aiMesh& source, const aiMatrix4x4& to_world) {
+  std::vector<int32_t> sizes, corners;
+  sizes.reserve(source.mNumFaces);
   for (unsigned f = 0; f < source.mNumFaces; ++f) {
     const aiFace& face = source.mFaces[f];
-    // Points and lines have no surface.
-    if (face.mNumIndices != 3) continue;
-    mesh.faces.row(faces++) << face.mIndices[0], face.mIndices[1], face.mIndices[2];
+    sizes.push_back(static_cast<int32_t>(face.mNumIndices));
+    // An index beyond int32 becomes negative, and is refused below.
+    for (unsigned k = 0; k < face.mNumIndices; ++k) corners.push_back(static_cast<int32_t>(face.mIndices[k]));
   }
-  mesh.faces.conservativeResize(faces, 3);
+  const std::vector<int64_t> order = Triangulate(sizes, TriangleOrder::kBySize);
+  TriangleMesh mesh{TransformedVertices(source, to_world), Faces(order.size() / 3, 3)};
+  for (size_t i = 0; i < order.size(); ++i) mesh.faces(i / 3, i % 3) = corners[order[i]];
   if (!source.HasTextureCoords(0)) return MergeVertices(mesh);
   UvD uv(source.mNumVertices, 2);
   for (unsigned v = 0; v < source.mNumVertices; ++v) {
@@ -48,46 +69,114 @@ absl::StatusOr<TriangleMesh> TransformedMesh(const aiMesh& source, const aiMatri
   return MergeVertices(mesh, &uv);
 }
 
-absl::Status AppendNode(const aiScene& scene, const aiNode& node, const aiMatrix4x4& parent, int depth,
-                        int64_t* faces, std::vector<TriangleMesh>* meshes) {
+absl::Status AppendNode(const aiNode& node, const aiMatrix4x4& to_world, int depth, Scene* scene) {
   if (depth > kMaxDepth) return absl::InvalidArgumentError("nodes are nested too deeply");
-  const aiMatrix4x4 to_world = parent * node.mTransformation;
   for (unsigned i = 0; i < node.mNumMeshes; ++i) {
-    const aiMesh& mesh = *scene.mMeshes[node.mMeshes[i]];
-    *faces += mesh.mNumFaces;
-    if (*faces > kMaxFaces) return absl::InvalidArgumentError("the scene shows too many faces");
+    const aiMesh& mesh = *scene->scene->mMeshes[node.mMeshes[i]];
+    for (unsigned f = 0; f < mesh.mNumFaces; ++f) scene->corners += mesh.mFaces[f].mNumIndices;
+    scene->corners += mesh.mNumVertices;
+    if (scene->corners > kMaxCorners) return absl::InvalidArgumentError("the scene shows too many faces");
     MF_ASSIGN_OR_RETURN(TriangleMesh transformed, TransformedMesh(mesh, to_world));
-    meshes->push_back(std::move(transformed));
+    scene->meshes.push_back(std::move(transformed));
   }
   for (unsigned i = 0; i < node.mNumChildren; ++i) {
-    MF_RETURN_IF_ERROR(AppendNode(scene, *node.mChildren[i], to_world, depth + 1, faces, meshes));
+    const aiNode& child = *node.mChildren[i];
+    MF_RETURN_IF_ERROR(AppendNode(child, to_world * child.mTransformation, depth + 1, scene));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<TriangleMesh> ReadScene(const std::string& path) {
+// Assimp looks at the content where the name does not decide: only readers of this kind of file stay.
+void KeepReadersOf(std::string_view extension, Assimp::Importer* importer) {
+  for (size_t i = importer->GetImporterCount(); i-- > 0;) {
+    const aiImporterDesc* description = importer->GetImporterInfo(i);
+    const absl::string_view all = description == nullptr ? "" : description->mFileExtensions;
+    bool reads = false;
+    for (const absl::string_view known : absl::StrSplit(all, ' ')) {
+      reads |= known == ToAbsl(extension.substr(1));
+    }
+    if (reads) continue;
+    Assimp::BaseImporter* const reader = importer->GetImporter(i);
+    importer->UnregisterLoader(reader);
+    delete reader;
+  }
+}
+
+// `read` makes the importer read, with flags for what is done after.
+template <class Read>
+absl::StatusOr<TriangleMesh> ReadScene(std::string_view extension, Read read) {
   Assimp::Importer importer;
-  const aiScene* scene = importer.ReadFile(path, aiProcess_Triangulate | aiProcess_ValidateDataStructure);
-  if (scene == nullptr || scene->mRootNode == nullptr) {
+  KeepReadersOf(extension, &importer);
+  importer.SetPropertyBool(AI_CONFIG_IMPORT_COLLADA_IGNORE_UP_DIRECTION, true);
+  Scene scene;
+  scene.scene = read(&importer, aiProcess_ValidateDataStructure);
+  if (scene.scene == nullptr || scene.scene->mRootNode == nullptr) {
     return absl::InvalidArgumentError(importer.GetErrorString());
   }
-  std::vector<TriangleMesh> meshes;
-  int64_t faces = 0;
-  MF_RETURN_IF_ERROR(AppendNode(*scene, *scene->mRootNode, aiMatrix4x4(), 0, &faces, &meshes));
-  return ConcatenateMeshes(meshes);
+  const bool root_is_ours = extension == ".gltf" || extension == ".glb";
+  const aiNode& root = *scene.scene->mRootNode;
+  MF_RETURN_IF_ERROR(AppendNode(root, root_is_ours ? root.mTransformation : aiMatrix4x4(), 0, &scene));
+  return ConcatenateMeshes(scene.meshes);
+}
+
+// Numbers of vertices and faces, then these.
+std::string Encode(const TriangleMesh& mesh) {
+  const int64_t counts[2] = {mesh.vertices.rows(), mesh.faces.rows()};
+  std::string bytes(reinterpret_cast<const char*>(counts), sizeof(counts));
+  bytes.append(reinterpret_cast<const char*>(mesh.vertices.data()), mesh.vertices.size() * sizeof(double));
+  bytes.append(reinterpret_cast<const char*>(mesh.faces.data()), mesh.faces.size() * sizeof(int32_t));
+  return bytes;
+}
+
+TriangleMesh Decode(const std::string& bytes) {
+  int64_t counts[2];
+  memcpy(counts, bytes.data(), sizeof(counts));
+  TriangleMesh mesh{PointsD(counts[0], 3), Faces(counts[1], 3)};
+  const char* vertices = bytes.data() + sizeof(counts);
+  const size_t size = mesh.vertices.size() * sizeof(double);
+  if (size > 0) memcpy(mesh.vertices.data(), vertices, size);
+  if (mesh.faces.size() > 0) memcpy(mesh.faces.data(), vertices + size, mesh.faces.size() * sizeof(int32_t));
+  return mesh;
 }
 
 }  // namespace
 
-bool AssimpReads(const std::string& extension) { return Assimp::Importer().IsExtensionSupported(extension); }
+bool AssimpReads(std::string_view extension) {
+  for (const absl::string_view known : kExtensions) {
+    if (known == ToAbsl(extension)) return true;
+  }
+  return false;
+}
 
 absl::StatusOr<TriangleMesh> ReadWithAssimp(const std::string& path) {
+  const std::string extension = absl::AsciiStrToLower(path.substr(path.rfind('.')));
+  std::error_code ignored;
+  const uintmax_t size = std::filesystem::file_size(path, ignored);
+  const double mebibytes = static_cast<double>(size) / (1 << 20);
+  // Damaged numbers ask for gigabytes; sound files, in the densest of these formats, for a few dozen times
+  // their size.
+  const IsolationLimits limits = {.seconds = 60 + mebibytes, .bytes = (uint64_t{2} << 30) + 64 * size};
+  const absl::StatusOr<std::string> mesh = RunIsolated(
+      [&]() -> absl::StatusOr<std::string> {
+        const auto read = [&](Assimp::Importer* importer, unsigned flags) {
+          return importer->ReadFile(path, flags);
+        };
+        MF_ASSIGN_OR_RETURN(const TriangleMesh mesh, ReadScene(extension, read));
+        return Encode(mesh);
+      },
+      limits);
+  if (mesh.ok()) return Decode(*mesh);
+  return absl::Status(mesh.status().code(), absl::StrCat(path, ": Assimp: ", mesh.status().message()));
+}
+
+absl::StatusOr<TriangleMesh> ParseWithAssimp(std::string_view bytes, std::string_view extension) {
   try {
-    absl::StatusOr<TriangleMesh> mesh = ReadScene(path);
-    if (mesh.ok()) return mesh;
-    return absl::Status(mesh.status().code(), absl::StrCat(path, ": ", mesh.status().message()));
+    return ReadScene(extension, [&](Assimp::Importer* importer, unsigned flags) {
+      return importer->ReadFileFromMemory(bytes.data(), bytes.size(), flags,
+                                          std::string(extension.substr(1)).c_str());
+    });
   } catch (const std::exception& e) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", e.what()));
+    return absl::InvalidArgumentError(e.what());
   }
 }
 

@@ -1,18 +1,28 @@
 /// \file
-/// PLY, STL, glTF, Collada, 3DS and the rest of what Assimp reads.
+/// glTF, Collada and 3DS, by Assimp.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "geometry/types.h"
 
 namespace manyform {
 
-/// True if Assimp has a reader for names that end like this (".ply"), in any case of letters.
-bool AssimpReads(const std::string& extension);
+/// True for ".gltf", ".glb", ".dae" and ".3ds", in lower case.
+bool AssimpReads(std::string_view extension);
+
 /// All meshes of the scene under their nodes' transforms, in the order of the node tree. A mesh that several
-/// nodes show comes once for each. \error InvalidArgument with path and Assimp's reason.
+/// nodes show comes once for each. Axes and units are the file's own: of Collada and 3DS the root, which
+/// Assimp turns and scales, counts as no transform. Within a mesh, triangles come first, then quads, then
+/// larger polygons; points and lines have no faces.
+///
+/// A child process does it, which may take a minute and some memory: a crash of the library is an error like
+/// others. \error InvalidArgument with path and reason.
 absl::StatusOr<TriangleMesh> ReadWithAssimp(const std::string& path);
+
+/// The same of a file's content, in this process: for fuzzing.
+absl::StatusOr<TriangleMesh> ParseWithAssimp(std::string_view bytes, std::string_view extension);
 
 }  // namespace manyform

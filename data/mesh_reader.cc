@@ -11,7 +11,8 @@
 #include "data/assimp_reader.h"
 #include "data/obj_reader.h"
 #include "data/off_reader.h"
-#include "data/ply_check.h"
+#include "data/ply_reader.h"
+#include "data/stl_reader.h"
 
 namespace manyform {
 namespace {
@@ -29,7 +30,8 @@ absl::StatusOr<TriangleMesh> ReadByExtension(const std::string& path) {
   const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
   if (extension == ".obj") return ParseObj(text, path);
   if (extension == ".off") return ParseOff(text, path);
-  if (extension == ".ply") MF_RETURN_IF_ERROR(CheckAsciiPly(text, path));
+  if (extension == ".ply") return ParsePly(file->bytes(), path);
+  if (extension == ".stl") return ParseStl(file->bytes(), path);
   if (!extension.empty() && AssimpReads(extension)) return ReadWithAssimp(path);
   return absl::UnimplementedError(absl::StrCat(path, ": no reader for \"", extension,
                                                "\"; .obj .off .ply .stl .gltf .glb .dae .3ds are known"));

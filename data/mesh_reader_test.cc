@@ -1,6 +1,5 @@
 #include "data/mesh_reader.h"
 
-#include <cstring>
 #include <random>
 
 #include "absl/strings/match.h"
@@ -123,90 +122,6 @@ TEST(ReadMesh, ObjTextureIndexWithoutCoordinateIsNoTexture) {
       ReadMesh(Write("uv.obj", std::string(kTriangle) + "v 0 0 1\nvt 0 0\nf 1/1 2/9 3/1\nf 1/1 2/1 4/1\n"));
   ASSERT_TRUE(mesh.ok()) << mesh.status();
   EXPECT_EQ(mesh->vertices.rows(), 4);
-}
-
-// One mesh, written as a tetrahedron's four faces in every format.
-void ExpectTetrahedron(const std::string& path, double scale) {
-  const auto mesh = ReadMesh(path);
-  ASSERT_TRUE(mesh.ok()) << mesh.status();
-  EXPECT_EQ(mesh->vertices.rows(), 4) << path;
-  EXPECT_EQ(mesh->faces.rows(), 4) << path;
-  EXPECT_TRUE(IsWatertight(*mesh)) << path;
-  EXPECT_NEAR(Volume(*mesh), scale * scale * scale / 6, 1e-6) << path;
-}
-
-constexpr double kCorners[4][3] = {{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
-constexpr int kFaces[4][3] = {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}};
-
-TEST(ReadMesh, PlyBothStlsAndUnknownEndings) {
-  std::string ply =
-      "ply\nformat ascii 1.0\nelement vertex 4\nproperty float x\nproperty float y\nproperty float z\n"
-      "element face 4\nproperty list uchar int vertex_indices\nend_header\n";
-  std::string ascii = "solid t\n", binary(80, ' ');
-  const auto put = [&](const void* data, size_t size) {
-    binary.append(static_cast<const char*>(data), size);
-  };
-  for (const auto& p : kCorners) absl::StrAppendFormat(&ply, "%g %g %g\n", p[0], p[1], p[2]);
-  const uint32_t count = 4;
-  put(&count, 4);
-  for (const auto& f : kFaces) {
-    absl::StrAppendFormat(&ply, "3 %d %d %d\n", f[0], f[1], f[2]);
-    ascii += "facet normal 0 0 0\nouter loop\n";
-    const float normal[3] = {0, 0, 0};
-    put(normal, 12);
-    for (const int v : f) {
-      absl::StrAppendFormat(&ascii, "vertex %g %g %g\n", kCorners[v][0], kCorners[v][1], kCorners[v][2]);
-      for (const double x : kCorners[v]) {
-        const float single = static_cast<float>(x);
-        put(&single, 4);
-      }
-    }
-    ascii += "endloop\nendfacet\n";
-    const uint16_t attributes = 0;
-    put(&attributes, 2);
-  }
-  ExpectTetrahedron(Write("t.ply", ply), 1);
-  ExpectTetrahedron(Write("t.STL", ascii + "endsolid t\n"), 1);
-  ExpectTetrahedron(Write("binary.stl", binary), 1);
-  for (size_t cut = 2; cut < ply.size(); ++cut) {
-    EXPECT_FALSE(ReadMesh(Write("cut.ply", ply.substr(0, ply.size() - cut))).ok()) << cut;
-  }
-  EXPECT_FALSE(ReadMesh(Write("half.stl", binary.substr(0, 100))).ok());
-  for (const char* name : {"t.xyzzy", "t"}) {
-    EXPECT_EQ(ReadMesh(Write(name, ply)).status().code(), absl::StatusCode::kUnimplemented) << name;
-  }
-  EXPECT_EQ(ReadMesh("none.ply").status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(ReadMesh("none.obj").status().code(), absl::StatusCode::kNotFound);
-}
-
-// Two nodes show one mesh: as it is, and under a parent that doubles and moves it.
-TEST(ReadMesh, GltfNodesApplyTheirTransforms) {
-  std::string buffer;
-  for (const auto& p : kCorners) {
-    for (const double x : p) {
-      const float single = static_cast<float>(x);
-      buffer.append(reinterpret_cast<const char*>(&single), 4);
-    }
-  }
-  for (const auto& f : kFaces) {
-    for (const int v : f) buffer.append({static_cast<char>(v), 0});
-  }
-  Write("t.bin", buffer);
-  const std::string path = Write("t.gltf", R"({"asset":{"version":"2.0"},"scene":0,"scenes":[{"nodes":[0,1]}],
-    "nodes":[{"mesh":0},{"translation":[5,0,0],"scale":[2,2,2],"children":[2]},{"mesh":0}],
-    "meshes":[{"primitives":[{"attributes":{"POSITION":0},"indices":1}]}],
-    "accessors":[{"bufferView":0,"componentType":5126,"count":4,"type":"VEC3","min":[0,0,0],"max":[1,1,1]},
-                 {"bufferView":1,"componentType":5123,"count":12,"type":"SCALAR"}],
-    "bufferViews":[{"buffer":0,"byteOffset":0,"byteLength":48},{"buffer":0,"byteOffset":48,"byteLength":24}],
-    "buffers":[{"uri":"t.bin","byteLength":72}]})");
-  const auto mesh = ReadMesh(path);
-  ASSERT_TRUE(mesh.ok()) << mesh.status();
-  EXPECT_EQ(mesh->vertices.rows(), 8);
-  EXPECT_EQ(mesh->faces.rows(), 8);
-  EXPECT_NEAR(Volume(*mesh), (1.0 + 8.0) / 6, 1e-6);
-  const auto bounds = Bounds(mesh->vertices);
-  EXPECT_NEAR(bounds(1, 0), 7, 1e-6);
-  EXPECT_NEAR(bounds(1, 1), 2, 1e-6);
 }
 
 // Polygons in random files: areas agree whatever the order of triangles, and OBJ agrees with OFF.
