@@ -297,7 +297,7 @@ absl::StatusOr<Pools> AnswerPools(std::shared_ptr<const ShapeFile> shape, const 
   MF_ASSIGN_OR_RETURN(const PointsFMap xyz, reader.Points(options.xyz_key));
   new (&pools.xyz) PointsFMap(xyz);
   MF_ASSIGN_OR_RETURN(pools.fps_order, FarthestOrder(reader, options, xyz.rows()));
-  if (pools.fps_order.empty()) pools.computed_order = std::make_shared<ComputedOrder>();
+  pools.computed = std::make_shared<ComputedPicks>();
   MF_ASSIGN_OR_RETURN(const PointsFMap ray_o, reader.Points("ray_o_pool"));
   MF_ASSIGN_OR_RETURN(const PointsFMap ray_d, reader.Points("ray_d_pool", ray_o.rows()));
   new (&pools.ray_o) PointsFMap(ray_o);

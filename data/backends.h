@@ -40,21 +40,22 @@ struct BackendOptions {
   std::string fps_key = "pt_fps_order";
 };
 
-/// A farthest-point order that was not stored, once somebody has computed it: its beginning, as far as was
-/// asked for.
-struct ComputedOrder {
+/// Choices of points that take long to make and depend on the points alone: made once, by whoever first needs
+/// them.
+struct ComputedPicks {
   std::mutex mutex;
-  std::vector<int32_t> order;
+  std::vector<int32_t> farthest;  ///< the farthest-point order's beginning, as far as was asked for
+  std::vector<int32_t> lattice;   ///< the last LatticePick
 };
 
 /// The pools of a shape and a backend's answers to them. Spans point into the shape's memory where they can,
 /// else into `storage`.
 struct Pools {
-  PointsFMap xyz{nullptr, 0, 3};                  ///< (P,3)
-  std::span<const float> distance;                ///< (P)
-  std::span<const int32_t> fps_order;             ///< empty if the shape has none
-  std::shared_ptr<ComputedOrder> computed_order;  ///< then not null where pools are shared
-  bool ray_available = false;                     ///< whether the answers to rays may be seen
+  PointsFMap xyz{nullptr, 0, 3};            ///< (P,3)
+  std::span<const float> distance;          ///< (P)
+  std::span<const int32_t> fps_order;       ///< empty if the shape has none
+  std::shared_ptr<ComputedPicks> computed;  ///< null: made every time
+  bool ray_available = false;               ///< whether the answers to rays may be seen
   PointsFMap ray_o{nullptr, 0, 3}, ray_d{nullptr, 0, 3},
       ray_n{nullptr, 0, 3};               ///< (R,3); ray_n is zero where nobody answers
   std::span<const float> ray_hit, ray_t;  ///< (R)

@@ -27,6 +27,9 @@ namespace {
 
 // Features of a batch beyond which batches get smaller: 64 MiB.
 constexpr int64_t kBatchFeatures = int64_t{1} << 24;
+// Every shape is passed once.
+constexpr KeptLimits kKept = {
+    .shapes = 1024, .heap_bytes = int64_t{256} << 20, .mapped_bytes = int64_t{1} << 30};
 // Samples that are listed at a time.
 constexpr int64_t kListed = int64_t{1} << 16;
 
@@ -66,7 +69,7 @@ absl::StatusOr<Job> Plan(const DumpTokensConfig& config) {
   const TokenOptions& tokens = job.dataset.tokens;
   if (tokens.drop_ray_prob > 0) LogLine("drop_ray_prob: deterministic evaluation drops no rays; 0 is used");
   if (tokens.augment.Any() && !tokens.augment.in_eval) LogLine("aug_eval is off: samples are not augmented");
-  MF_ASSIGN_OR_RETURN(ShapeList shapes, ShapeList::Open(config.cache_root(), config.split()));
+  MF_ASSIGN_OR_RETURN(ShapeList shapes, ShapeList::Open(config.cache_root(), config.split(), kKept));
   NoteInput(absl::StrCat(config.cache_root(), "/", config.split()), shapes.fingerprint());
   job.shapes = config.max_files() > 0 ? std::min<int64_t>(config.max_files(), shapes.size()) : shapes.size();
   job.samples = config.mc_eval_k();

@@ -76,17 +76,34 @@ absl::StatusOr<std::vector<int64_t>> StoredFarthest(std::span<const int32_t> ord
   return chosen;
 }
 
-std::vector<int64_t> ComputedFarthest(const Pools& pools, const Augmentation& moved, int64_t k) {
-  if (moved.moves() || pools.computed_order == nullptr) {
+absl::StatusOr<std::vector<int64_t>> ComputedFarthest(const Pools& pools, const Augmentation& moved,
+                                                      int64_t k) {
+  if (moved.moves() || pools.computed == nullptr) {
     PointsF storage;
     const std::vector<int32_t> order = FarthestPointOrder(MovedPool(pools.xyz, moved, &storage), k);
-    return {order.begin(), order.end()};
+    return std::vector<int64_t>(order.begin(), order.end());
   }
   // Whoever needs the same shape's order waits for it: computing it again would take as long.
-  ComputedOrder& computed = *pools.computed_order;
-  const std::lock_guard lock(computed.mutex);
-  if (static_cast<int64_t>(computed.order.size()) < k) computed.order = FarthestPointOrder(pools.xyz, k);
-  return {computed.order.begin(), computed.order.begin() + k};
+  const std::lock_guard lock(pools.computed->mutex);
+  std::vector<int32_t>& order = pools.computed->farthest;
+  if (static_cast<int64_t>(order.size()) < k) order = FarthestPointOrder(pools.xyz, k);
+  return std::vector<int64_t>(order.begin(), order.begin() + k);
+}
+
+absl::StatusOr<std::vector<int64_t>> NearestToLattice(const Pools& pools, const Augmentation& moved,
+                                                      int64_t k) {
+  if (moved.moves() || pools.computed == nullptr) {
+    PointsF storage;
+    MF_ASSIGN_OR_RETURN(const std::vector<int32_t> nearest,
+                        LatticePick(MovedPool(pools.xyz, moved, &storage), k));
+    return std::vector<int64_t>(nearest.begin(), nearest.end());
+  }
+  const std::lock_guard lock(pools.computed->mutex);
+  std::vector<int32_t>& nearest = pools.computed->lattice;
+  if (static_cast<int64_t>(nearest.size()) != k) {
+    MF_ASSIGN_OR_RETURN(nearest, LatticePick(pools.xyz, k));
+  }
+  return std::vector<int64_t>(nearest.begin(), nearest.end());
 }
 
 template <class Random>
@@ -110,21 +127,16 @@ absl::StatusOr<std::vector<int64_t>> DrawPoints(const Pools& pools, const Augmen
   if (k < 0 || k > pool) {
     return absl::InvalidArgumentError(absl::StrCat("n_point is ", k, ", but the pool has ", pool, " points"));
   }
-  PointsF storage;
   switch (options.sampling) {
     case PointSampling::kRandom:
       return random.Choice(pool, k, /*replace=*/false);
-    case PointSampling::kFps: {
+    case PointSampling::kFps:
       if (!pools.fps_order.empty()) return StoredFarthest(pools.fps_order, pool, k, random);
       return ComputedFarthest(pools, moved, k);
-    }
     case PointSampling::kRfps:
       return RandomFarthest(pools, moved, k, options.rfps_m, random);
-    case PointSampling::kGrid: {
-      MF_ASSIGN_OR_RETURN(const std::vector<int32_t> nearest,
-                          LatticePick(MovedPool(pools.xyz, moved, &storage), k));
-      return std::vector<int64_t>(nearest.begin(), nearest.end());
-    }
+    case PointSampling::kGrid:
+      return NearestToLattice(pools, moved, k);
   }
   return absl::InternalError("unknown point sampling");
 }

@@ -195,26 +195,30 @@ TEST(Sampling, TooSmallPoolsAreErrors) {
   EXPECT_EQ(DrawSample(fan.pools, options, random).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(Sampling, AComputedOrderIsKeptAndGrows) {
+TEST(Sampling, ChoicesThatTakeLongAreKept) {
   Fan fan(60, 0);
   NumpyRandomState random(0);
-  const auto points = [&](int64_t k) {
-    return OrThrow(DrawSample(fan.pools, {.n_point = k, .n_ray = 0, .sampling = PointSampling::kFps}, random))
-        .points;
-  };
-  std::vector<std::vector<int64_t>> fresh;
-  for (const int64_t k : {5, 40, 12, 60}) fresh.push_back(points(k));
-  fan.pools.computed_order = std::make_shared<ComputedOrder>();
-  size_t i = 0, kept = 0;
-  for (const int64_t k : {5, 40, 12, 60}) {
-    EXPECT_EQ(points(k), fresh[i++]);
-    kept = std::max<size_t>(kept, k);
-    EXPECT_EQ(fan.pools.computed_order->order.size(), kept);
+  const std::vector<int64_t> sizes = {5, 40, 12, 12, 60};
+  for (const PointSampling mode : {PointSampling::kFps, PointSampling::kGrid}) {
+    const auto points = [&](int64_t k) {
+      return OrThrow(DrawSample(fan.pools, {.n_point = k, .n_ray = 0, .sampling = mode}, random)).points;
+    };
+    std::vector<std::vector<int64_t>> fresh;
+    fan.pools.computed = nullptr;
+    for (const int64_t k : sizes) fresh.push_back(points(k));
+    fan.pools.computed = std::make_shared<ComputedPicks>();
+    size_t most = 0;
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      EXPECT_EQ(points(sizes[i]), fresh[i]);
+      most = std::max<size_t>(most, sizes[i]);
+      EXPECT_EQ(fan.pools.computed->farthest.size(), mode == PointSampling::kFps ? most : 0);
+      EXPECT_EQ(fan.pools.computed->lattice.size(), mode == PointSampling::kGrid ? sizes[i] : 0);
+    }
+    // Moved points have others.
+    const TokenOptions moved = {
+        .n_point = 5, .n_ray = 0, .sampling = mode, .augment = {.translate = 0.5, .jitter_sigma = 1}};
+    EXPECT_NE(OrThrow(DrawSample(fan.pools, moved, random)).points, fresh[0]);
   }
-  // Moved points have another order.
-  const TokenOptions moved = {
-      .n_point = 5, .n_ray = 0, .sampling = PointSampling::kFps, .augment = {.jitter_sigma = 1}};
-  EXPECT_NE(OrThrow(DrawSample(fan.pools, moved, random)).points, fresh[0]);
 }
 
 // Every mode, under either stream, gives k points of the pool in Morton order; distinct but on the lattice.
