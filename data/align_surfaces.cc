@@ -17,8 +17,16 @@ namespace {
 using Eigen::Matrix3d;
 using Eigen::Vector3d;
 
-constexpr int64_t kCoarsePoints = 192;
-constexpr int kCoarseSteps = 8, kFineSteps = 40, kRefined = 4;
+// Alignments are tried with few points and steps first, and the better ones with more; what is then still far
+// apart will not meet.
+struct Stage {
+  int64_t points;
+  int steps;
+  size_t kept;
+};
+constexpr Stage kCoarse = {96, 3, 10}, kMedium = {256, 10, 2};
+constexpr int kFineSteps = 40;
+constexpr double kHopeless = 1.7;
 // Eigenvalues closer than this, relative to the larger, leave their axes free.
 constexpr double kFreeAxes = 0.12;
 constexpr double kTailQuantile = 0.995;
@@ -197,17 +205,16 @@ SurfaceMatch CompareSurfaces(const PointsFRef& first, const PointsFRef& second) 
   SurfaceMatch best{INFINITY, INFINITY, false};
   if (!a.ok() || !b.ok()) return best;
   std::vector<std::pair<double, Motion>> candidates;
-  const int64_t stride = std::max<int64_t>(1, a.points().rows() / kCoarsePoints);
-  for (const Matrix3d& start : Starts(a, b)) {
-    Motion motion{start};
-    const double mean = Refine(a, b, stride, kCoarseSteps, &motion);
-    candidates.emplace_back(mean, motion);
+  for (const Matrix3d& start : Starts(a, b)) candidates.emplace_back(0, Motion{start});
+  for (const Stage& stage : {kCoarse, kMedium}) {
+    const int64_t stride = std::max<int64_t>(1, a.points().rows() / stage.points);
+    for (auto& [mean, motion] : candidates) mean = Refine(a, b, stride, stage.steps, &motion);
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const auto& x, const auto& y) { return x.first < y.first; });
+    if (candidates.size() > stage.kept) candidates.resize(stage.kept);
   }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const auto& x, const auto& y) { return x.first < y.first; });
-  if (candidates.size() > kRefined) candidates.resize(kRefined);
   for (auto& [mean, motion] : candidates) {
-    Refine(a, b, 1, kFineSteps, &motion);
+    if (mean <= kHopeless * b.within().mean) Refine(a, b, 1, kFineSteps, &motion);
     const SurfaceMatch match = Judge(a, b, motion);
     if (match.spacing < best.spacing) best = match;
     if (best.same) break;

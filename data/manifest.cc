@@ -21,7 +21,9 @@
 namespace manyform {
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2, kVersionWithoutChecksum = 1;
+// Of a fixed64 with a tag of one byte.
+constexpr size_t kChecksumBytes = 9;
 constexpr absl::string_view kShapeSuffix = ".npz";
 
 template <class Entry>
@@ -94,7 +96,7 @@ absl::StatusOr<uint64_t> LayoutEnd(const ArrayLayout& layout) {
 }
 
 absl::Status Validate(const CacheManifest& manifest) {
-  if (manifest.version() != kVersion) {
+  if (manifest.version() != kVersion && manifest.version() != kVersionWithoutChecksum) {
     return absl::DataLossError(absl::StrCat("version ", manifest.version(), "; ", kVersion, " expected"));
   }
   std::vector<uint64_t> ends;
@@ -119,6 +121,25 @@ absl::Status Validate(const CacheManifest& manifest) {
   return absl::OkStatus();
 }
 
+// The checksum's own bytes, as the manifest ends.
+std::string ChecksumField(std::span<const uint8_t> before) {
+  CacheManifest last;
+  last.set_checksum(Xxh3(before));
+  return last.SerializeAsString();
+}
+
+absl::Status CheckChecksum(const CacheManifest& manifest, std::span<const uint8_t> bytes) {
+  if (manifest.version() == kVersionWithoutChecksum && !manifest.has_checksum()) return absl::OkStatus();
+  const size_t before = bytes.size() - std::min(bytes.size(), kChecksumBytes);
+  const std::string expected = ChecksumField(bytes.first(before));
+  if (std::equal(bytes.begin() + before, bytes.end(), expected.begin(), expected.end(),
+                 [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); })) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      "its checksum differs: the manifest was damaged; //data:migrate what=manifest makes it anew");
+}
+
 }  // namespace
 
 absl::StatusOr<CacheManifest> ReadManifest(const std::string& cache_root) {
@@ -133,6 +154,10 @@ absl::StatusOr<CacheManifest> ReadManifest(const std::string& cache_root) {
   if (absl::Status status = Validate(manifest); !status.ok()) {
     return absl::DataLossError(absl::StrCat(path, ": ", status.message()));
   }
+  if (absl::Status status = CheckChecksum(manifest, bytes); !status.ok()) {
+    return absl::DataLossError(absl::StrCat(path, ": ", status.message()));
+  }
+  manifest.clear_checksum();
   return manifest;
 }
 
@@ -144,11 +169,14 @@ absl::Status WriteManifest(const std::string& cache_root, CacheManifest manifest
     }
   }
   manifest.set_version(kVersion);
+  manifest.clear_checksum();
   Canonicalize(&manifest);
   if (absl::Status status = Validate(manifest); !status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", status.message()));
   }
-  return WriteFileAtomically(path, DeterministicBytes(manifest));
+  std::string bytes = DeterministicBytes(manifest);
+  bytes += ChecksumField({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  return WriteFileAtomically(path, bytes);
 }
 
 int LayoutTable::Number(const ArrayLayout& layout) {

@@ -18,10 +18,10 @@ namespace manyform {
 
 inline constexpr std::string_view kManifestName = "manifest.binpb";
 
-/// Sorted bytewise by split, class, id. \error DataLoss for a file that is no manifest or whose layouts are
-/// inconsistent; NotFound.
+/// Sorted bytewise by split, class, id. \error DataLoss for a file that is no manifest, that was damaged, or
+/// whose layouts are inconsistent; NotFound.
 absl::StatusOr<CacheManifest> ReadManifest(const std::string& cache_root);
-/// Sorts, then writes deterministically and atomically.
+/// Sorts, then writes deterministically and atomically, with a checksum of the manifest itself at the end.
 absl::Status WriteManifest(const std::string& cache_root, CacheManifest manifest);
 /// Entries of all <root>/<split>/<class>/<id>.npz, sorted, with these names only. Folders that start with '_'
 /// or '.' are not splits.
@@ -64,15 +64,25 @@ std::string ShapePath(std::string_view cache_root, const ShapeEntry& entry);
 /// "class/id".
 std::string ShapeKey(const ShapeEntry& entry);
 
+enum class VerifyShape {
+  /// When the process first opens a file as it now is, all of it is read once and compared with the entry's
+  /// checksum; without one, stored members with their own (deflated ones always are). Later opens cost a
+  /// stat.
+  kOnce,
+  kNever
+};
+
 /// One opened shape: arrays by name. Stored arrays are mapped, compressed ones inflated when asked for and
 /// kept. Thread-safe.
 class ShapeFile {
  public:
-  /// \error as MappedFile::Open; DataLoss if the file's size is not the entry's, or an array leaves the file.
+  /// \error as MappedFile::Open; DataLoss if the file's size or content is not the entry's, or an array
+  /// leaves the file.
   static absl::StatusOr<std::shared_ptr<const ShapeFile>> Open(const std::string& path,
                                                                const ShapeEntry& entry,
-                                                               const CacheManifest& manifest);
-  /// Without a manifest.
+                                                               const CacheManifest& manifest,
+                                                               VerifyShape verify = VerifyShape::kOnce);
+  /// Without a manifest: each array is compared with its checksum when it is first asked for.
   static absl::StatusOr<std::shared_ptr<const ShapeFile>> Open(const std::string& path);
   virtual ~ShapeFile() = default;
   virtual bool Has(std::string_view name) const = 0;

@@ -192,8 +192,15 @@ TEST_F(BadManifest, Garbage) {
   EXPECT_EQ(ReadManifest(root_).status().code(), absl::StatusCode::kDataLoss);
 }
 TEST_F(BadManifest, OtherVersion) {
-  manifest_.set_version(2);
-  EXPECT_TRUE(absl::StrContains(Message(), "version 2"));
+  manifest_.set_version(3);
+  EXPECT_TRUE(absl::StrContains(Message(), "version 3"));
+}
+TEST_F(BadManifest, WithoutItsChecksum) {
+  EXPECT_TRUE(absl::StrContains(Message(), "checksum differs"));
+  // Manifests of the first version had none.
+  manifest_.set_version(1);
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/manifest.binpb", manifest_.SerializeAsString()).ok());
+  EXPECT_TRUE(ReadManifest(root_).ok());
 }
 TEST_F(BadManifest, NamesThatLeaveTheFolder) {
   manifest_.mutable_shapes(0)->set_id("../../etc/passwd");
