@@ -8,10 +8,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "data/isolated.h"
 
 namespace manyform {
 namespace {
@@ -21,14 +23,29 @@ constexpr uint64_t kMaxExpansion = 1040;
 constexpr int64_t kMaxLabel = 999999;
 constexpr size_t kBlocksKept = 4;
 constexpr int64_t kBlockBytes = 4 << 20;
+constexpr double kTrialSeconds = 1800;
 
-// The library keeps global state and locks nothing.
-std::recursive_mutex& LibraryMutex() {
-  static auto* mutex = new std::recursive_mutex;
-  return *mutex;
-}
+// The library keeps global state and locks nothing: calls take turns. One thread may lock again.
+class LibraryLock {
+ public:
+  LibraryLock() {
+    if (!alone_) mutex_.lock();
+  }
+  ~LibraryLock() {
+    if (!alone_) mutex_.unlock();
+  }
+  LibraryLock(const LibraryLock&) = delete;
+  LibraryLock& operator=(const LibraryLock&) = delete;
 
-// One identifier of the library. \pre made and destroyed under LibraryMutex
+  // From now on there are no other threads: in a fork the mutex still belongs to the parent's.
+  static void SetAlone() { alone_ = true; }
+
+ private:
+  static inline std::recursive_mutex mutex_;
+  static inline bool alone_ = false;
+};
+
+// One identifier of the library. \pre made and destroyed under LibraryLock
 class Handle {
  public:
   Handle() = default;
@@ -91,7 +108,7 @@ struct Dataset {
 
 struct Hdf5Scans::File {
   ~File() {
-    const std::lock_guard lock(LibraryMutex());
+    const LibraryLock lock;
     data.id = Handle();
     file = Handle();
   }
@@ -238,42 +255,64 @@ absl::StatusOr<std::unique_ptr<Hdf5Scans>> Hdf5Scans::Read(std::unique_ptr<File>
   return scans;
 }
 
+absl::StatusOr<std::unique_ptr<Hdf5Scans>> Hdf5Scans::ReadIfSafe(
+    const std::string& name, const std::function<std::unique_ptr<File>()>& open) {
+  const LibraryLock lock;
+  PrepareLibrary();
+  const auto trial = [&]() -> absl::StatusOr<std::string> {
+    LibraryLock::SetAlone();
+    MF_ASSIGN_OR_RETURN(const std::unique_ptr<Hdf5Scans> scans, Read(open()));
+    // Errors are for whoever reads the row.
+    for (int64_t row = 0; row < scans->num_scans(); row += scans->file_->data.block_rows) {
+      scans->Scan(row).IgnoreError();
+    }
+    return std::string();
+  };
+  const absl::Status tried = RunIsolated(trial, {.seconds = kTrialSeconds}).status();
+  if (tried.ok()) return Read(open());
+  // The reader's own errors name the file.
+  if (absl::StartsWith(tried.message(), absl::StrCat(name, ": "))) return tried;
+  return absl::DataLossError(absl::StrCat(name, ": reading it in a trial: ", tried.message()));
+}
+
 absl::StatusOr<std::unique_ptr<Hdf5Scans>> Hdf5Scans::Open(const std::string& path) {
-  auto file = std::make_unique<File>();
-  file->path = path;
+  uint64_t size = 0;
   {
     // For errno's reasons, and the length.
     MF_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> mapped, MappedFile::Open(path));
-    file->size = mapped->bytes().size();
+    size = mapped->bytes().size();
   }
-  const std::lock_guard lock(LibraryMutex());
-  PrepareLibrary();
-  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  // Locks fail on some network file systems, and reading needs none.
-  H5Pset_file_locking(access.get(), false, true);
-  file->file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
-  return Read(std::move(file));
+  return ReadIfSafe(path, [&] {
+    auto file = std::make_unique<File>();
+    file->path = path;
+    file->size = size;
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    // Locks fail on some network file systems, and reading needs none.
+    H5Pset_file_locking(access.get(), false, true);
+    file->file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
+    return file;
+  });
 }
 
 absl::StatusOr<std::unique_ptr<Hdf5Scans>> Hdf5Scans::FromBytes(const std::string& name,
                                                                 std::span<const uint8_t> bytes) {
-  auto file = std::make_unique<File>();
-  file->path = name;
-  file->size = bytes.size();
-  const std::lock_guard lock(LibraryMutex());
-  PrepareLibrary();
-  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  H5Pset_fapl_core(access.get(), kBlockBytes, /*backing_store=*/false);
-  // The library copies the bytes, and does not write to what is const.
-  H5Pset_file_image(access.get(), const_cast<uint8_t*>(bytes.data()), bytes.size());
-  file->file = Handle(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
-  return Read(std::move(file));
+  return ReadIfSafe(name, [&] {
+    auto file = std::make_unique<File>();
+    file->path = name;
+    file->size = bytes.size();
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    H5Pset_fapl_core(access.get(), 1 << 16, /*backing_store=*/false);
+    // The library copies the bytes, and does not write to what is const.
+    H5Pset_file_image(access.get(), const_cast<uint8_t*>(bytes.data()), bytes.size());
+    file->file = Handle(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
+    return file;
+  });
 }
 
 Hdf5Scans::~Hdf5Scans() = default;
 
 absl::StatusOr<PointsF> Hdf5Scans::Scan(int64_t row) {
-  const std::lock_guard lock(LibraryMutex());
+  const LibraryLock lock;
   const Dataset& data = file_->data;
   const int64_t row_values = points_ * 3, first = row / data.block_rows * data.block_rows;
   std::list<File::Block>& blocks = file_->blocks;

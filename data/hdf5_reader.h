@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,7 +18,8 @@ namespace manyform {
 /// `label` of integers (N or N,1) >= 0. Thread-safe: the library is not, so that its calls take turns.
 ///
 /// What a file can make the library do is limited: no external or virtual storage, no links but hard ones, no
-/// filters but those built in, no size that the file's length could not hold.
+/// filters but those built in, no size that the file's length could not hold. What damage makes it do in
+/// spite of that, it does to a child process that first reads the whole file.
 class Hdf5Scans {
  public:
   /// Reads the labels, not the points. \error NotFound and the like as MappedFile::Open; DataLoss, with the
@@ -42,6 +44,8 @@ class Hdf5Scans {
   struct File;
   Hdf5Scans() = default;
   static absl::StatusOr<std::unique_ptr<Hdf5Scans>> Read(std::unique_ptr<File> file);
+  static absl::StatusOr<std::unique_ptr<Hdf5Scans>> ReadIfSafe(
+      const std::string& name, const std::function<std::unique_ptr<File>()>& open);
 
   std::unique_ptr<File> file_;
   std::vector<int64_t> labels_;

@@ -27,6 +27,7 @@
 #include "data/scan_arrays.h"
 #include "data/scan_list.h"
 #include "data/scan_stream.h"
+#include "data/shard.h"
 
 namespace manyform {
 namespace {
@@ -257,7 +258,8 @@ absl::Status CheckSources(const BuildScanCacheConfig& config) {
     return BadConfigError(
         "class_names: only HDF5 files have labels; the classes of cloud_root are its folders");
   }
-  return absl::OkStatus();
+  // Before files are read.
+  return ParseShard(config.shard()).status();
 }
 
 }  // namespace

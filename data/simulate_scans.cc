@@ -1,5 +1,6 @@
 #include "data/simulate_scans.h"
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
 #include <memory>
@@ -8,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/config.h"
 #include "base/files.h"
@@ -19,6 +19,7 @@
 #include "data/manifest.h"
 #include "data/mesh_reader.h"
 #include "data/scan_arrays.h"
+#include "data/shard.h"
 #include "data/simulate_scans_view.h"
 #include "geometry/mesh.h"
 #include "geometry/triangle_scene.h"
@@ -94,36 +95,53 @@ absl::StatusOr<PointsD> SeeMeshFile(const std::string& path, const Eigen::Vector
   return SeeMesh(scene, camera, static_cast<int64_t>(std::min(wanted, 1e9)));
 }
 
-// Surface samples, and where the cache's rays hit.
-absl::StatusOr<PointsD> ReadSurface(const std::string& path) {
+absl::StatusOr<PointsF> Points(const ShapeFile& shape, const char* name) {
+  MF_ASSIGN_OR_RETURN(const Array array, shape.Get(name));
+  if (array.shape.size() != 2 || array.shape[1] != 3) {
+    return absl::DataLossError(absl::StrCat(shape.path(), ": array ", name, " is not (N, 3)"));
+  }
+  MF_ASSIGN_OR_RETURN(const std::vector<float> values, array.Values<float>());
+  PointsF points = Eigen::Map<const PointsF>(values.data(), array.shape[0], 3);
+  if (!points.allFinite()) {
+    return absl::DataLossError(absl::StrCat(shape.path(), ": array ", name, " is not finite"));
+  }
+  return points;
+}
+
+absl::StatusOr<std::vector<float>> Floats(const ShapeFile& shape, const char* name, int64_t size) {
+  MF_ASSIGN_OR_RETURN(const Array array, shape.Get(name));
+  if (array.shape != std::vector<int64_t>{size}) {
+    return absl::DataLossError(absl::StrCat(shape.path(), ": array ", name, " is not (", size, ")"));
+  }
+  return array.Values<float>();
+}
+
+// Surface samples and what the cache's rays hit, as far as the camera sees them: the samples hide.
+absl::StatusOr<PointsD> SeeCacheFile(const std::string& path, const Eigen::Vector3d& camera) {
   MF_ASSIGN_OR_RETURN(const std::shared_ptr<const ShapeFile> shape, ShapeFile::Open(path));
-  const auto floats = [&](const char* name, int64_t columns) -> absl::StatusOr<std::vector<float>> {
-    MF_ASSIGN_OR_RETURN(const Array array, shape->Get(name));
-    const bool fits =
-        columns == 1 ? array.shape.size() == 1 : array.shape.size() == 2 && array.shape[1] == columns;
-    if (!fits) return absl::DataLossError(absl::StrCat(path, ": array ", name, " has another shape"));
-    return array.Values<float>();
-  };
-  MF_ASSIGN_OR_RETURN(std::vector<float> points, floats("pc_xyz", 3));
-  if (shape->Has("ray_hit_pool")) {
-    MF_ASSIGN_OR_RETURN(const std::vector<float> hit, floats("ray_hit_pool", 1));
-    MF_ASSIGN_OR_RETURN(const std::vector<float> t, floats("ray_t_pool", 1));
-    MF_ASSIGN_OR_RETURN(const std::vector<float> o, floats("ray_o_pool", 3));
-    MF_ASSIGN_OR_RETURN(const std::vector<float> d, floats("ray_d_pool", 3));
-    if (t.size() != hit.size() || o.size() != 3 * hit.size() || d.size() != 3 * hit.size()) {
-      return absl::DataLossError(absl::StrCat(path, ": ray arrays of different lengths"));
-    }
-    for (size_t i = 0; i < hit.size(); ++i) {
-      if (hit[i] <= 0.5f) continue;
-      for (size_t k = 0; k < 3; ++k) points.push_back(o[3 * i + k] + t[i] * d[3 * i + k]);
-    }
+  MF_ASSIGN_OR_RETURN(PointsF cloud, Points(*shape, "pc_xyz"));
+  MF_ASSIGN_OR_RETURN(PointsF normals, Points(*shape, "pc_n"));
+  if (cloud.rows() == 0 || normals.rows() != cloud.rows()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": ", cloud.rows(), " points with ", normals.rows(), " normals"));
   }
-  PointsD surface = Eigen::Map<const PointsF>(points.data(), static_cast<Eigen::Index>(points.size() / 3), 3)
-                        .cast<double>();
-  if (surface.rows() == 0 || !surface.allFinite()) {
-    return absl::DataLossError(absl::StrCat(path, ": surface points are missing or not finite"));
+  MF_ASSIGN_OR_RETURN(const PointsF o, Points(*shape, "ray_o_pool"));
+  MF_ASSIGN_OR_RETURN(const PointsF d, Points(*shape, "ray_d_pool"));
+  MF_ASSIGN_OR_RETURN(const std::vector<float> hit, Floats(*shape, "ray_hit_pool", o.rows()));
+  MF_ASSIGN_OR_RETURN(const std::vector<float> t, Floats(*shape, "ray_t_pool", o.rows()));
+  if (d.rows() != o.rows())
+    return absl::DataLossError(absl::StrCat(path, ": ray arrays of different lengths"));
+  const auto num_hits = std::count_if(hit.begin(), hit.end(), [](float h) { return h > 0.5f; });
+  PointsD surface(cloud.rows() + num_hits, 3);
+  surface.topRows(cloud.rows()) = cloud.cast<double>();
+  Eigen::Index next = cloud.rows();
+  for (Eigen::Index i = 0; i < o.rows(); ++i) {
+    if (hit[i] > 0.5f) surface.row(next++) = (o.row(i) + t[i] * d.row(i)).cast<double>();
   }
-  return surface;
+  if (!surface.allFinite())
+    return absl::DataLossError(absl::StrCat(path, ": array ray_t_pool is not finite"));
+  MF_ASSIGN_OR_RETURN(const SurfaceDiscs discs, MakeDiscs(std::move(cloud), std::move(normals)));
+  return SeePoints(surface, discs, camera);
 }
 
 absl::StatusOr<std::vector<NamedArray>> MakeScan(const SimulateScansConfig& config, ShapeEntry* shape) {
@@ -131,8 +149,7 @@ absl::StatusOr<std::vector<NamedArray>> MakeScan(const SimulateScansConfig& conf
   const Eigen::Vector3d camera = RandomCamera(config.view_radius(), random);
   PointsD visible;
   if (shape->source() == ShapePath(config.cache_root(), *shape)) {
-    MF_ASSIGN_OR_RETURN(const PointsD surface, ReadSurface(shape->source()));
-    visible = SeePoints(surface, camera);
+    MF_ASSIGN_OR_RETURN(visible, SeeCacheFile(shape->source(), camera));
   } else {
     MF_ASSIGN_OR_RETURN(visible, SeeMeshFile(shape->source(), camera, config));
   }
@@ -155,6 +172,7 @@ absl::StatusOr<SimulateScansResult> SimulateScans(const SimulateScansConfig& giv
   SimulateScansConfig config = given;
   FillDefaults(&config);
   NoteSeed("seed", config.seed());
+  MF_RETURN_IF_ERROR(ParseShard(config.shard()).status());
   MF_ASSIGN_OR_RETURN(const CacheManifest meshes, OpenManifest(config.cache_root(), config.num_threads()));
   NoteInput(JoinPath(config.cache_root(), kManifestName), meshes.build_fingerprint());
   SimulateScansResult result;

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <numeric>
 #include <utility>
 
+#include "base/status_macros.h"
 #include "data/scan_arrays.h"
 #include "geometry/cameras.h"
+#include "geometry/nearest.h"
 #include "geometry/ray_cast.h"
 
 namespace manyform {
@@ -48,6 +49,60 @@ PointsD SeeAt(const TriangleScene& scene, const Pinhole& camera, int64_t side) {
   for (Eigen::Index i = 0; i < points.rows(); ++i) points.row(i) = hits[i];
   return points;
 }
+
+// Discs by the pixels of an image in which each covers a pixel and parts of its neighbours.
+class Occluders {
+ public:
+  Occluders(const SurfaceDiscs& discs, const Eigen::Vector3d& camera) : discs_(discs), camera_(camera) {
+    const double pixel = std::max(discs.radius / (camera.norm() - 1), 1e-6);
+    side_ = std::clamp<int64_t>(static_cast<int64_t>(2 * camera_.half_width / pixel), 1, kMaxSide);
+    cells_.resize(side_ * side_);
+    for (Eigen::Index j = 0; j < discs.centres.rows(); ++j) {
+      const auto [x, y] = Cell(discs.centres.row(j).cast<double>().transpose());
+      cells_[y * side_ + x].push_back(j);
+    }
+  }
+
+  // Whether the way to the point meets a disc well before it ends.
+  bool Hide(const Eigen::Vector3d& point) const {
+    const Eigen::Vector3d way = point - camera_.origin;
+    const double length = way.norm();
+    const Eigen::Vector3d ray = way / length;
+    const auto [x, y] = Cell(point);
+    for (int64_t v = std::max<int64_t>(y - 1, 0); v <= std::min(y + 1, side_ - 1); ++v) {
+      for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, side_ - 1); ++u) {
+        for (const Eigen::Index j : cells_[v * side_ + u]) {
+          const Eigen::Vector3d centre = discs_.centres.row(j).cast<double>().transpose();
+          const Eigen::Vector3d normal = discs_.normals.row(j).cast<double>().transpose();
+          const double slope = normal.dot(ray);
+          // Seen from its edge a disc says little of the depth.
+          if (std::abs(slope) < 0.05) continue;
+          const double left = length - normal.dot(centre - camera_.origin) / slope;
+          const Eigen::Vector3d off = point - left * ray - centre;
+          const bool meets = off.squaredNorm() <= discs_.radius * discs_.radius;
+          // A point of the disc's own surface can lie a little under it where that is bent.
+          if (meets && left * std::abs(slope) > discs_.radius / 4) return true;
+        }
+      }
+    }
+    return false;
+  }
+
+ private:
+  std::pair<int64_t, int64_t> Cell(const Eigen::Vector3d& point) const {
+    const Eigen::Vector3d seen = camera_.rows * (point - camera_.origin);
+    const auto cell = [&](double x) {
+      const double at = (x / seen[2] / camera_.half_width + 1) * 0.5 * static_cast<double>(side_);
+      return static_cast<int64_t>(std::clamp(at, 0.0, static_cast<double>(side_) - 1));
+    };
+    return {cell(seen[0]), cell(seen[1])};
+  }
+
+  const SurfaceDiscs& discs_;
+  const Pinhole camera_;
+  int64_t side_;
+  std::vector<std::vector<Eigen::Index>> cells_;
+};
 
 PointsD Take(const PointsD& points, const std::vector<int64_t>& rows) {
   PointsD taken(static_cast<Eigen::Index>(rows.size()), 3);
@@ -91,39 +146,25 @@ PointsD SeeMesh(const TriangleScene& scene, const Eigen::Vector3d& camera, int64
   }
 }
 
-PointsD SeePoints(const PointsD& points, const Eigen::Vector3d& camera) {
-  const Pinhole pinhole(camera);
-  // About two points a pixel if they cover a third of the image.
-  const auto n = static_cast<double>(points.rows());
-  const int64_t side = std::clamp<int64_t>(static_cast<int64_t>(std::sqrt(1.5 * n)), 1, kMaxSide);
-  const double pixel = 2 * pinhole.half_width / static_cast<double>(side);
-  std::vector<double> nearest(side * side, std::numeric_limits<double>::infinity());
-  std::vector<std::pair<int64_t, int64_t>> cells(points.rows());
-  std::vector<double> depth(points.rows());
-  for (Eigen::Index i = 0; i < points.rows(); ++i) {
-    const Eigen::Vector3d seen = pinhole.rows * (points.row(i).transpose() - pinhole.origin);
-    depth[i] = seen[2];
-    const auto cell = [&](double x) {
-      const double at = (x / seen[2] / pinhole.half_width + 1) * 0.5 * static_cast<double>(side);
-      return static_cast<int64_t>(std::clamp(at, 0.0, static_cast<double>(side) - 1));
-    };
-    cells[i] = {cell(seen[0]), cell(seen[1])};
-    double& d = nearest[cells[i].second * side + cells[i].first];
-    d = std::min(d, depth[i]);
-  }
+PointsD SeePoints(const PointsD& points, const SurfaceDiscs& discs, const Eigen::Vector3d& camera) {
+  const Occluders occluders(discs, camera);
   std::vector<int64_t> visible;
   for (Eigen::Index i = 0; i < points.rows(); ++i) {
-    double front = depth[i];
-    const auto [x, y] = cells[i];
-    for (int64_t v = std::max<int64_t>(y - 1, 0); v <= std::min(y + 1, side - 1); ++v) {
-      for (int64_t u = std::max<int64_t>(x - 1, 0); u <= std::min(x + 1, side - 1); ++u) {
-        front = std::min(front, nearest[v * side + u]);
-      }
-    }
-    // A surface seen at a slant spans some depth in a pixel.
-    if (depth[i] <= front + 2 * pixel * depth[i]) visible.push_back(i);
+    if (!occluders.Hide(points.row(i).transpose())) visible.push_back(i);
   }
   return Take(points, visible);
+}
+
+absl::StatusOr<SurfaceDiscs> MakeDiscs(PointsF centres, PointsF normals) {
+  MF_ASSIGN_OR_RETURN(const NearestPoints nearest, NearestPoints::Create(centres));
+  double sum = 0;
+  for (Eigen::Index i = 0; i < centres.rows(); ++i) {
+    sum += std::sqrt(nearest.KNearest(centres.row(i).data(), 2).back().squared_distance);
+  }
+  // Of points strewn at random the nearest is half as far as on a lattice of their density; discs of twice
+  // its step leave a gap once in 10^5.
+  const double step = 2 * sum / static_cast<double>(centres.rows());
+  return SurfaceDiscs{std::move(centres), std::move(normals), 2 * step};
 }
 
 SimulatedScan Sense(const PointsD& visible, const Eigen::Vector3d& camera, const SensorOptions& options,

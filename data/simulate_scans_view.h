@@ -21,10 +21,19 @@ Eigen::Vector3d RandomCamera(double radius, NumpyRandomState& random);
 /// pixel. \pre the camera is outside the ball
 PointsD SeeMesh(const TriangleScene& scene, const Eigen::Vector3d& camera, int64_t at_least);
 
-/// Points of a surface sample that the camera sees: those that no other point hides which, in an image about
-/// as coarse as the sample, falls into the same or a neighbouring pixel and is nearer by more than two
-/// pixels' width. (N,3), in the order given.
-PointsD SeePoints(const PointsD& points, const Eigen::Vector3d& camera);
+/// A surface as discs around points of it, large enough to leave no gaps. Normals may point either way; a
+/// zero one hides nothing.
+struct SurfaceDiscs {
+  PointsF centres, normals;  ///< (N,3)
+  double radius = 0;
+};
+/// Discs around an area-weighted sample, as large as its spacing asks for. \error InvalidArgument without
+/// points, or if one is not finite.
+absl::StatusOr<SurfaceDiscs> MakeDiscs(PointsF centres, PointsF normals);
+/// Points to which the way from the camera meets no disc whose plane is farther than a quarter of its radius:
+/// (N,3), in the order given. Things that are thinner are seen from both sides. \pre the camera is outside
+/// the unit ball, the points are in or close to it
+PointsD SeePoints(const PointsD& points, const SurfaceDiscs& discs, const Eigen::Vector3d& camera);
 
 struct SensorOptions {
   int64_t n_points = 2048;
