@@ -21,7 +21,7 @@ constexpr int kShapes = 50000;
 // As a build of ShapeNetCore.v2 leaves it: 55 classes, one layout, sources, mesh facts and checksums.
 std::string Root() {
   static const std::string root = [] {
-    const std::string folder = (std::filesystem::temp_directory_path() / "manyform_manifest_bench").string();
+    std::string folder = (std::filesystem::temp_directory_path() / "manyform_manifest_bench").string();
     std::filesystem::create_directories(folder);
     CacheManifest manifest;
     ArrayLayout* layout = manifest.add_layouts();

@@ -215,5 +215,30 @@ TEST(MigrateProcess, AFullDiskLeavesEveryFileWhole) {
   EXPECT_EQ(in_the_end, 20);
 }
 
+TEST(MigrateProcess, WhatMayNotBeWrittenIsRefusedInOneLine) {
+  const std::string disk = NewFolder("read_only");
+  if (mount("none", disk.c_str(), "tmpfs", 0, "size=4m,mode=777") != 0) {
+    GTEST_SKIP() << "may not mount a small disk here";
+  }
+  const std::string root = disk + "/cache";
+  WriteCache(root, 4);
+  // A cache without a manifest as well: there each file is found out by itself.
+  WriteCache(disk + "/bare", 4);
+  fs::remove(disk + "/bare/manifest.binpb");
+  const auto before = Tree(disk);
+  const bool read_only = mount("none", disk.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "size=4m") == 0;
+  const Ran ran = RunProgram({"what=pt_dist_pc_pool", "cache_root=" + root});
+  const Ran bare = RunProgram({"what=pt_dist_pc_pool", "cache_root=" + disk + "/bare"});
+  const bool same = Tree(disk) == before;
+  umount2(disk.c_str(), MNT_DETACH);
+  ASSERT_TRUE(read_only);
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_TRUE(absl::StrContains(ran.log, "error: ")) << ran.log;
+  EXPECT_TRUE(absl::StrContains(ran.log, "Read-only file system")) << ran.log;
+  EXPECT_EQ(bare.code, 1);
+  EXPECT_TRUE(absl::StrContains(bare.log, "ok=0 skip=0 fail=4")) << bare.log;
+  EXPECT_TRUE(same);
+}
+
 }  // namespace
 }  // namespace manyform
