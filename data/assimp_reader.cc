@@ -1,7 +1,6 @@
 #include "data/assimp_reader.h"
 
 #include <cstring>
-#include <exception>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -31,8 +30,8 @@ constexpr int kMaxDepth = 1000;
 // What a node shows is limited: meshes shared by nested nodes could multiply beyond any memory.
 constexpr int64_t kMaxCorners = int64_t{1} << 29;
 
-struct Scene {
-  const aiScene* scene = nullptr;
+// What nodes have shown so far.
+struct Shown {
   int64_t corners = 0;
   std::vector<TriangleMesh> meshes;
 };
@@ -69,19 +68,24 @@ absl::StatusOr<TriangleMesh> TransformedMesh(const aiMesh& source, const aiMatri
   return MergeVertices(mesh, &uv);
 }
 
-absl::Status AppendNode(const aiNode& node, const aiMatrix4x4& to_world, int depth, Scene* scene) {
+absl::Status AppendNode(const aiScene& scene, const aiNode& node, const aiMatrix4x4& to_world, int depth,
+                        Shown* shown) {
   if (depth > kMaxDepth) return absl::InvalidArgumentError("nodes are nested too deeply");
   for (unsigned i = 0; i < node.mNumMeshes; ++i) {
-    const aiMesh& mesh = *scene->scene->mMeshes[node.mMeshes[i]];
-    for (unsigned f = 0; f < mesh.mNumFaces; ++f) scene->corners += mesh.mFaces[f].mNumIndices;
-    scene->corners += mesh.mNumVertices;
-    if (scene->corners > kMaxCorners) return absl::InvalidArgumentError("the scene shows too many faces");
+    if (node.mMeshes[i] >= scene.mNumMeshes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a node shows mesh ", node.mMeshes[i], " of ", scene.mNumMeshes));
+    }
+    const aiMesh& mesh = *scene.mMeshes[node.mMeshes[i]];
+    for (unsigned f = 0; f < mesh.mNumFaces; ++f) shown->corners += mesh.mFaces[f].mNumIndices;
+    shown->corners += mesh.mNumVertices;
+    if (shown->corners > kMaxCorners) return absl::InvalidArgumentError("the scene shows too many faces");
     MF_ASSIGN_OR_RETURN(TriangleMesh transformed, TransformedMesh(mesh, to_world));
-    scene->meshes.push_back(std::move(transformed));
+    shown->meshes.push_back(std::move(transformed));
   }
   for (unsigned i = 0; i < node.mNumChildren; ++i) {
     const aiNode& child = *node.mChildren[i];
-    MF_RETURN_IF_ERROR(AppendNode(child, to_world * child.mTransformation, depth + 1, scene));
+    MF_RETURN_IF_ERROR(AppendNode(scene, child, to_world * child.mTransformation, depth + 1, shown));
   }
   return absl::OkStatus();
 }
@@ -102,21 +106,13 @@ void KeepReadersOf(std::string_view extension, Assimp::Importer* importer) {
   }
 }
 
-// `read` makes the importer read, with flags for what is done after.
-template <class Read>
-absl::StatusOr<TriangleMesh> ReadScene(std::string_view extension, Read read) {
+absl::StatusOr<TriangleMesh> ReadScene(const std::string& path, std::string_view extension) {
   Assimp::Importer importer;
   KeepReadersOf(extension, &importer);
   importer.SetPropertyBool(AI_CONFIG_IMPORT_COLLADA_IGNORE_UP_DIRECTION, true);
-  Scene scene;
-  scene.scene = read(&importer, aiProcess_ValidateDataStructure);
-  if (scene.scene == nullptr || scene.scene->mRootNode == nullptr) {
-    return absl::InvalidArgumentError(importer.GetErrorString());
-  }
-  const bool root_is_ours = extension == ".gltf" || extension == ".glb";
-  const aiNode& root = *scene.scene->mRootNode;
-  MF_RETURN_IF_ERROR(AppendNode(root, root_is_ours ? root.mTransformation : aiMatrix4x4(), 0, &scene));
-  return ConcatenateMeshes(scene.meshes);
+  const aiScene* const scene = importer.ReadFile(path, aiProcess_ValidateDataStructure);
+  if (scene == nullptr) return absl::InvalidArgumentError(importer.GetErrorString());
+  return MeshOfScene(*scene, extension == ".gltf" || extension == ".glb");
 }
 
 // Numbers of vertices and faces, then these.
@@ -156,28 +152,21 @@ absl::StatusOr<TriangleMesh> ReadWithAssimp(const std::string& path) {
   // Damaged numbers ask for gigabytes; sound files, in the densest of these formats, for a few dozen times
   // their size.
   const IsolationLimits limits = {.seconds = 60 + mebibytes, .bytes = (uint64_t{2} << 30) + 64 * size};
-  const absl::StatusOr<std::string> mesh = RunIsolated(
-      [&]() -> absl::StatusOr<std::string> {
-        const auto read = [&](Assimp::Importer* importer, unsigned flags) {
-          return importer->ReadFile(path, flags);
-        };
-        MF_ASSIGN_OR_RETURN(const TriangleMesh mesh, ReadScene(extension, read));
-        return Encode(mesh);
-      },
-      limits);
+  const auto read = [&]() -> absl::StatusOr<std::string> {
+    MF_ASSIGN_OR_RETURN(const TriangleMesh mesh, ReadScene(path, extension));
+    return Encode(mesh);
+  };
+  const absl::StatusOr<std::string> mesh = RunIsolated(read, limits);
   if (mesh.ok()) return Decode(*mesh);
   return absl::Status(mesh.status().code(), absl::StrCat(path, ": Assimp: ", mesh.status().message()));
 }
 
-absl::StatusOr<TriangleMesh> ParseWithAssimp(std::string_view bytes, std::string_view extension) {
-  try {
-    return ReadScene(extension, [&](Assimp::Importer* importer, unsigned flags) {
-      return importer->ReadFileFromMemory(bytes.data(), bytes.size(), flags,
-                                          std::string(extension.substr(1)).c_str());
-    });
-  } catch (const std::exception& e) {
-    return absl::InvalidArgumentError(e.what());
-  }
+absl::StatusOr<TriangleMesh> MeshOfScene(const aiScene& scene, bool root_is_transform) {
+  if (scene.mRootNode == nullptr) return absl::InvalidArgumentError("the scene has no nodes");
+  const aiMatrix4x4 root = root_is_transform ? scene.mRootNode->mTransformation : aiMatrix4x4();
+  Shown shown;
+  MF_RETURN_IF_ERROR(AppendNode(scene, *scene.mRootNode, root, 0, &shown));
+  return ConcatenateMeshes(shown.meshes);
 }
 
 }  // namespace manyform

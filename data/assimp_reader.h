@@ -8,6 +8,8 @@
 #include "absl/status/statusor.h"
 #include "geometry/types.h"
 
+struct aiScene;
+
 namespace manyform {
 
 /// True for ".gltf", ".glb", ".dae" and ".3ds", in lower case.
@@ -22,7 +24,9 @@ bool AssimpReads(std::string_view extension);
 /// others. \error InvalidArgument with path and reason.
 absl::StatusOr<TriangleMesh> ReadWithAssimp(const std::string& path);
 
-/// The same of a file's content, in this process: for fuzzing.
-absl::StatusOr<TriangleMesh> ParseWithAssimp(std::string_view bytes, std::string_view extension);
+/// What a scene shows. With `root_is_transform` its root counts as the other nodes do. Nothing is taken on
+/// trust: \error InvalidArgument for an index without mesh or vertex, nodes nested too deeply, or too much to
+/// hold.
+absl::StatusOr<TriangleMesh> MeshOfScene(const aiScene& scene, bool root_is_transform);
 
 }  // namespace manyform

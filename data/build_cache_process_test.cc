@@ -22,7 +22,7 @@ namespace manyform {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr char kProgram[] = "data/build_cache";
+constexpr char kProgram[] = "data/build_cache", kMerge[] = "data/merge_shards";
 constexpr char kMeshes[] = "testdata/golden/d_splits/tiny/meshes";
 
 std::string NewFolder(absl::string_view name) {
@@ -35,7 +35,7 @@ std::string NewFolder(absl::string_view name) {
 std::map<std::string, std::string> Tree(const std::string& folder) {
   std::map<std::string, std::string> tree;
   for (const auto& file : fs::recursive_directory_iterator(folder)) {
-    if (file.is_regular_file()) tree[fs::relative(file.path(), folder)] = *ReadFile(file.path());
+    if (file.is_regular_file()) tree[file.path().lexically_relative(folder)] = *ReadFile(file.path());
   }
   return tree;
 }
@@ -50,16 +50,16 @@ int64_t CountShapes(const std::string& folder) {
 }
 
 // Starts the program; what it prints goes to `log`.
-pid_t Start(std::vector<std::string> arguments, const std::string& log) {
+pid_t Start(std::vector<std::string> arguments, const std::string& log, const char* program = kProgram) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
   const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
   dup2(fd, STDERR_FILENO);
   dup2(fd, STDOUT_FILENO);
-  std::vector<char*> argv = {const_cast<char*>(kProgram)};
+  std::vector<char*> argv = {const_cast<char*>(program)};
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  execv(kProgram, argv.data());
+  execv(program, argv.data());
   _exit(127);
 }
 
@@ -79,9 +79,9 @@ struct Ran {
   std::string log;
 };
 
-Ran RunProgram(std::vector<std::string> arguments) {
+Ran RunProgram(std::vector<std::string> arguments, const char* program = kProgram) {
   const std::string log = testing::TempDir() + "/process.log";
-  const int code = Wait(Start(std::move(arguments), log));
+  const int code = Wait(Start(std::move(arguments), log, program));
   return {code, *ReadFile(log)};
 }
 
@@ -164,8 +164,79 @@ TEST(BuildCacheProcess, BadInputIsReportedAndDoesNotStopTheRest) {
   EXPECT_TRUE(absl::StrContains(empty.log, "error: no mesh matches")) << empty.log;
 }
 
+// Whoever comes second is sent away, or waits and finds all done: the files are those of one.
+TEST(BuildCacheProcess, TwoAtOnceDoNoHarm) {
+  const std::string whole = NewFolder("two_whole"), out = NewFolder("two");
+  ASSERT_EQ(RunProgram(Arguments(kMeshes, whole)).code, 0);
+  int sent_away = 0;
+  for (int round = 0; round < 3; ++round) {
+    fs::remove_all(out);
+    const std::string logs[] = {out + "_a.log", out + "_b.log"};
+    const pid_t pids[] = {Start(With(Arguments(kMeshes, out), "num_threads=1"), logs[0]),
+                          Start(With(Arguments(kMeshes, out), "num_threads=2"), logs[1])};
+    int done = 0;
+    for (int i = 0; i < 2; ++i) {
+      const int code = Wait(pids[i]);
+      const std::string log = *ReadFile(logs[i]);
+      done += code == 0;
+      sent_away += code == 1;
+      EXPECT_LE(code, 1) << log;
+      EXPECT_EQ(code == 1, absl::StrContains(log, "error: " + out + "/_meta/build.lock: another build"))
+          << log;
+    }
+    EXPECT_GE(done, 1);
+    EXPECT_TRUE(Tree(out) == Tree(whole));
+  }
+  if (sent_away == 0) GTEST_SKIP() << "they never met";
+}
+
+TEST(BuildCacheProcess, ThreeShardsAtOnceAndTheirMerge) {
+  const std::string whole = NewFolder("shards_whole"), out = NewFolder("shards");
+  ASSERT_EQ(RunProgram(Arguments(kMeshes, whole)).code, 0);
+  std::vector<pid_t> pids;
+  for (int i = 0; i < 3; ++i) {
+    pids.push_back(Start(With(Arguments(kMeshes, out), absl::StrCat("shard=", i, "/3")),
+                         absl::StrCat(out, "_", i, ".log")));
+  }
+  for (const pid_t pid : pids) EXPECT_EQ(Wait(pid), 0);
+  fs::rename(out + "/_meta/build_cache.shard_1_of_3.binpb", out + "/held");
+  const Ran early = RunProgram({"cache_root=" + out}, kMerge);
+  EXPECT_EQ(early.code, 1);
+  EXPECT_TRUE(absl::StrContains(early.log, "missing are 1/3")) << early.log;
+  fs::rename(out + "/held", out + "/_meta/build_cache.shard_1_of_3.binpb");
+  const Ran merged = RunProgram({"cache_root=" + out, "record=" + out + "_record.json"}, kMerge);
+  EXPECT_EQ(merged.code, 0) << merged.log;
+  EXPECT_TRUE(absl::StrContains(*ReadFile(out + "_record.json"), "\"shards\": 3"));
+  EXPECT_TRUE(Tree(out) == Tree(whole));
+}
+
+// One file that crashes, hangs or is nothing must not end the others' build.
+TEST(BuildCacheProcess, AnyFileAnyNameInATree) {
+  const std::string root = NewFolder("tree möbel"), out = NewFolder("tree cache");
+  for (const char* ending : {"obj", "off", "ply", "stl", "gltf", "glb", "dae", "3ds"}) {
+    std::ofstream(absl::StrCat(root, "/empty ", ending, ".", ending)).flush();
+  }
+  fs::create_directories(root + "/Stühle №1");
+  std::ofstream(root + "/Stühle №1/drei Beine.obj")
+      << "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n";
+  std::vector<std::string> arguments = Arguments("", out);
+  arguments[0] = "tree_root=" + root;
+  const Ran ran = RunProgram(With(arguments, "record=" + out + "/record.json"));
+  EXPECT_EQ(ran.code, 0) << ran.log;
+  EXPECT_TRUE(absl::StrContains(ran.log, "1 built, 0 already there, 8 failed")) << ran.log;
+  EXPECT_TRUE(FileExists(out + "/train/Stühle №1/drei Beine.npz"));
+  EXPECT_EQ(ReadManifest(out)->failed_size(), 8);
+}
+
 TEST(BuildCacheProcess, ConfigErrorsAreTwo) {
   EXPECT_EQ(RunProgram({"out_root=x"}).code, 2);
+  EXPECT_EQ(RunProgram({"shapenet_root=a", "tree_root=b", "out_root=x"}).code, 2);
+  EXPECT_EQ(RunProgram({"modelnet_root=a", "test_ratio=0.2", "out_root=x"}).code, 2);
+  for (const char* shard : {"shard=3/3", "shard=-1/3", "shard=one"}) {
+    const Ran ran = RunProgram(With(Arguments(kMeshes, NewFolder("shard")), shard));
+    EXPECT_EQ(ran.code, 2) << ran.log;
+    EXPECT_TRUE(absl::StrContains(ran.log, "error: shard: ")) << ran.log;
+  }
   EXPECT_EQ(RunProgram({"shapenet_root=a", "out_root=x", "pt_dist_mode=sdf"}).code, 2);
 }
 

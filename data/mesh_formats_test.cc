@@ -208,6 +208,7 @@ TEST(Stl, ErrorsAreNamed) {
   ExpectError("e.stl", "", "0 bytes are no STL");
   ExpectError("e.stl", "solid\nvertex 0 0\n", ":2: a vertex needs three numbers");
   ExpectError("e.stl", "solid\nfacet\nvertex 0 0 0\nvertex 0 0 1\nendfacet\n", ":5: a facet has three");
+  ExpectError("e.stl", "solid\nvertex 0 0 0\nvertex 0 0 1\nendsolid\n", ":4: a facet has three");
   ExpectError("e.stl", "solid\nhello\n", ":2: unknown keyword \"hello\"");
   ExpectError("e.stl", "solid\nsolid\n", ":2: a solid within a solid");
   ExpectError("e.stl", "solid a\nendsolid\n", "no faces");

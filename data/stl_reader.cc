@@ -47,16 +47,15 @@ class TextParser {
     if (is("solid") != is("endsolid") && is("endsolid") != in_solid_) {
       return Error(in_solid_ ? "a solid within a solid" : "endsolid without solid");
     }
+    const bool ends_facet = is("facet") || is("endloop") || is("endfacet") || is("endsolid");
+    if (ends_facet && values_.size() % 9 != 0) return Error("a facet has three vertices");
     if (is("solid") || is("endsolid")) {
       in_solid_ = is("solid");
       return absl::OkStatus();
     }
     if (!in_solid_) return Error("\"solid\" expected");
     if (is("vertex")) return ParseVertex();
-    if (is("facet") || is("endloop") || is("endfacet")) {
-      if (values_.size() % 9 != 0) return Error("a facet has three vertices");
-      return absl::OkStatus();
-    }
+    if (ends_facet) return absl::OkStatus();
     return Error(absl::StrCat("unknown keyword \"", keyword.substr(0, 40), "\""));
   }
 
@@ -75,7 +74,9 @@ class TextParser {
   std::vector<double> values_;
 };
 
-absl::StatusOr<TriangleMesh> ParseBinary(std::span<const uint8_t> bytes, size_t count) {
+absl::StatusOr<TriangleMesh> ParseBinary(std::span<const uint8_t> bytes, size_t count,
+                                         const std::string& path) {
+  if (count > INT32_MAX / 3) return absl::InvalidArgumentError(absl::StrCat(path, ": ", count, " triangles"));
   std::vector<double> values(count * 9);
   for (size_t t = 0; t < count; ++t) {
     float corners[9];
@@ -92,12 +93,12 @@ absl::StatusOr<TriangleMesh> ParseStl(std::span<const uint8_t> bytes, const std:
   const bool has_count = bytes.size() >= kHeader + kCount;
   if (has_count) memcpy(&count, bytes.data() + kHeader, sizeof(count));
   const uint64_t size = kHeader + kCount + uint64_t{kTriangle} * count;
-  if (has_count && size == bytes.size()) return ParseBinary(bytes, count);
+  if (has_count && size == bytes.size()) return ParseBinary(bytes, count, path);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   TextScanner start(text);
   while (!start.AtEnd() && start.AtLineEnd()) start.NextLine();
   if (absl::EqualsIgnoreCase(ToAbsl(start.Word()), "solid")) return TextParser(text, path).Parse();
-  if (has_count && count > 0 && size < bytes.size()) return ParseBinary(bytes, count);
+  if (has_count && count > 0 && size < bytes.size()) return ParseBinary(bytes, count, path);
   return absl::InvalidArgumentError(absl::StrCat(
       path, ": ", bytes.size(), " bytes are no STL: neither a text that begins with \"solid\" nor ", count,
       " binary triangles, which have ", size, " bytes"));
