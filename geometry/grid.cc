@@ -5,9 +5,12 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
+
+#include "geometry/distance_kernel.h"
 
 namespace manyform {
 namespace {
@@ -83,85 +86,56 @@ class EnvelopePass {
   std::vector<int32_t> site_, from_, value_;
 };
 
-// Up to this side, squared distances fit 16 bits, eight to a vector: trying every site beats the envelope.
-constexpr int kSmallSide = 64;
-constexpr int16_t kSmallFar = 16000;
+ShortDistances* ChooseKernel() {
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  return avx512 ? &ShortDistancesAvx512 : &ShortDistancesPortable;
+}
 
-// Rows of `width` values, `count` of them `stride` apart: row i becomes the least of row j plus (i-j)^2, over
-// j.
-class RowsPass {
- public:
-  explicit RowsPass(int count) : count_(count), rows_(static_cast<size_t>(count) * kSmallSide) {}
+bool IsEmpty(std::span<const uint8_t> occupancy) {
+  uint8_t any = 0;
+  for (const uint8_t o : occupancy) any |= o;
+  return any == 0;
+}
 
-  void Run(int16_t* data, size_t stride, int width) {
-    for (int j = 0; j < count_; ++j) {
-      int16_t* row = &rows_[static_cast<size_t>(j) * kSmallSide];
-      std::fill(std::copy_n(data + j * stride, width, row), row + kSmallSide, kSmallFar);
-    }
-    for (int i = 0; i < count_; ++i) {
-      alignas(64) int16_t best[kSmallSide];
-      std::copy_n(&rows_[static_cast<size_t>(i) * kSmallSide], kSmallSide, best);
-      int16_t worst = Largest(best, width);
-      for (int k = 1; k < count_ && k * k < worst; ++k) {
-        if (i - k >= 0) Lower(&rows_[static_cast<size_t>(i - k) * kSmallSide], k, best);
-        if (i + k < count_) Lower(&rows_[static_cast<size_t>(i + k) * kSmallSide], k, best);
-        if (k % 4 == 0) worst = Largest(best, width);
-      }
-      std::copy_n(best, width, data + i * stride);
-    }
-  }
-
- private:
-  // A plain loop, since std::max_element is not vectorised.
-  static int16_t Largest(const int16_t* values, int width) {
-    int16_t largest = 0;
-    for (int z = 0; z < width; ++z) largest = values[z] > largest ? values[z] : largest;
-    return largest;
-  }
-  static void Lower(const int16_t* row, int k, int16_t* best) {
-    const int16_t add = static_cast<int16_t>(k * k);
-    for (int z = 0; z < kSmallSide; ++z) {
-      const int16_t through = static_cast<int16_t>(row[z] + add);
-      best[z] = through < best[z] ? through : best[z];
-    }
-  }
-  int count_;
-  std::vector<int16_t> rows_;
-};
-
-std::vector<int32_t> SmallDistanceTransform(std::span<const uint8_t> occupancy, int g) {
-  const size_t side = g, plane = side * side;
-  std::vector<int32_t> d(occupancy.size());
-  LinePass(occupancy, g, d.data());
-  std::vector<int16_t> small(d.size());
-  for (size_t i = 0; i < d.size(); ++i) small[i] = static_cast<int16_t>(std::min<int32_t>(d[i], kSmallFar));
-  RowsPass pass(g);
-  for (size_t x = 0; x < side; ++x) pass.Run(&small[x * plane], side, g);
-  for (size_t y = 0; y < side; ++y) pass.Run(&small[y * side], plane, g);
-  return {small.begin(), small.end()};
+// \pre g <= kMaxShortSide, a cell is occupied
+std::unique_ptr<int16_t[]> ShortTransform(std::span<const uint8_t> occupancy, int g) {
+  static ShortDistances* const kernel = ChooseKernel();
+  auto distances = std::make_unique_for_overwrite<int16_t[]>(occupancy.size());
+  kernel(occupancy.data(), g, distances.get());
+  return distances;
 }
 
 // Without an occupied cell SciPy's transform measures to the cell (-1,0,0); so does the published system.
 int32_t SquaredDistanceToNoCell(int x, int y, int z) { return (x + 1) * (x + 1) + y * y + z * z; }
 
+// Few different values occur, each many times.
+template <class ToFloat>
+std::vector<float> TableOf(int64_t largest, ToFloat to_float) {
+  std::vector<float> table(largest + 1);
+  for (size_t d = 0; d < table.size(); ++d) table[d] = to_float(static_cast<int32_t>(d));
+  return table;
+}
+
 template <class ToFloat>
 std::vector<float> DistanceGrid(std::span<const uint8_t> occupancy, int g, ToFloat to_float) {
-  const std::vector<int32_t> squared = SquaredDistanceTransform(occupancy, g);
-  std::vector<float> out(squared.size());
-  if (!squared.empty() && squared[0] < 0) {
+  std::vector<float> out(occupancy.size());
+  if (IsEmpty(occupancy)) {
     for (size_t i = 0, g1 = g; i < out.size(); ++i) {
       out[i] = to_float(SquaredDistanceToNoCell(i / (g1 * g1), i / g1 % g1, i % g1));
     }
     return out;
   }
-  // Few different values occur, each many times.
-  std::vector<float> table(squared.empty() ? 0 : 1 + *std::max_element(squared.begin(), squared.end()),
-                           -1.0f);
-  for (size_t i = 0; i < out.size(); ++i) {
-    float& value = table[squared[i]];
-    if (value < 0) value = to_float(squared[i]);
-    out[i] = value;
+  if (g <= kMaxShortSide) {
+    const std::unique_ptr<int16_t[]> distances = ShortTransform(occupancy, g);
+    const int16_t largest = *std::max_element(distances.get(), distances.get() + out.size());
+    const std::vector<float> table = TableOf(largest - kShortZero, to_float);
+    for (size_t i = 0; i < out.size(); ++i) out[i] = table[distances[i] - kShortZero];
+    return out;
   }
+  const std::vector<int32_t> squared = SquaredDistanceTransform(occupancy, g);
+  const std::vector<float> table = TableOf(*std::max_element(squared.begin(), squared.end()), to_float);
+  for (size_t i = 0; i < out.size(); ++i) out[i] = table[squared[i]];
   return out;
 }
 
@@ -200,11 +174,15 @@ void Dilate(std::vector<uint8_t>* occupancy, int g, int rounds) {
 std::vector<int32_t> SquaredDistanceTransform(std::span<const uint8_t> occupancy, int g) {
   const size_t side = g, plane = side * side;
   std::vector<int32_t> d(occupancy.size());
-  if (std::none_of(occupancy.begin(), occupancy.end(), [](uint8_t o) { return o != 0; })) {
+  if (IsEmpty(occupancy)) {
     std::fill(d.begin(), d.end(), -1);
     return d;
   }
-  if (g <= kSmallSide) return SmallDistanceTransform(occupancy, g);
+  if (g <= kMaxShortSide) {
+    const std::unique_ptr<int16_t[]> distances = ShortTransform(occupancy, g);
+    for (size_t i = 0; i < d.size(); ++i) d[i] = distances[i] - kShortZero;
+    return d;
+  }
   LinePass(occupancy, g, d.data());
   EnvelopePass pass(g);
   for (size_t x = 0; x < side; ++x) {
