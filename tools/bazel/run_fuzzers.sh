@@ -51,7 +51,7 @@ for target in "${targets[@]}"; do
   rm -rf "$out/seeds"
   mkdir -p "$out/corpus" "$out/seeds"
   query "kind('source file', deps(labels(data, ${target}_replay)))" | sed 's,^//,,; s,:,/,; s,^/,,' |
-    xargs -r -I{} cp -f {} "$out/seeds/"
+    xargs -r -I{} cp -f {} "$out/seeds/" || exit 1
 done
 echo "${#targets[@]} fuzz targets, $seconds s each, $jobs at a time"
 for target in "${targets[@]}"; do
