@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/files.h"
+#include "base/hash.h"
 #include "base/string_views.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -142,6 +143,24 @@ TEST(FindMeshes, TreesOfAnyDepth) {
   EXPECT_TRUE(absl::StrContains(status.message(), "would both become shape b/x")) << status;
   Touch(root + "/b/two\nlines.obj");
   EXPECT_TRUE(absl::StrContains(FindTreeMeshes(root, "b/t*", 0, 0).status().message(), "two\\nlines.obj"));
+}
+
+// The published program's split lists of 397 models, byte for byte.
+TEST(FindMeshes, PublishedSplitLists) {
+  const auto golden = Golden();
+  const auto before = std::filesystem::current_path();
+  const std::string folder = NewFolder("published");
+  for (const std::string id : golden["ids"]) {
+    Touch(absl::StrCat(folder, "/root/", id, "/models/model_normalized.obj"));
+  }
+  std::filesystem::current_path(folder);
+  const auto meshes = FindShapeNetMeshes("root", "", 0.1, 0);
+  std::filesystem::current_path(before);
+  ASSERT_TRUE(meshes.ok()) << meshes.status();
+  std::string lists[2];
+  for (const MeshSource& mesh : *meshes) absl::StrAppend(&lists[mesh.test ? 1 : 0], mesh.path, "\n");
+  EXPECT_EQ(Sha256Hex(lists[0]), golden["manifest_sha256"]["train"].get<std::string>());
+  EXPECT_EQ(Sha256Hex(lists[1]), golden["manifest_sha256"]["test"].get<std::string>());
 }
 
 // Of each class its share, by the published rule.
