@@ -24,6 +24,8 @@ CPP = (".h", ".cc", ".cu", ".cuh")
 CODE = CPP + (".proto", ".bzl", ".bazel", ".py", ".sh", ".mk", ".textproto")
 # Files that build, fetch or run things: what they name must be on every machine.
 RUNNABLE = (".sh", ".bzl", ".bazel", ".mk", ".py", "Makefile", "WORKSPACE", "demo", "test", ".ci/run", ".bazelrc")
+# What people read: whole, and true on every machine.
+TEXT = (".md",)
 
 # Which rooms a room may include; each includes itself.
 ROOMS = {
@@ -43,6 +45,9 @@ INCLUDED = re.compile(r'\s*#include "(.+)\.h"').match
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 ONE_MACHINE = re.compile(r"(^|[^\w.])/(root|home|work|Users)/\w|\.\./sha" r"red\b")
 ADDRESS = re.compile(r"\b(https?|ftp)" r"://")
+
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+LABEL = re.compile(r"//([a-z_]+(?:/[a-z_]+)*):([a-z_]+)\b")
 
 UNTESTED = re.compile(r"(_test|_main|_fuzz|_bench|_benchmark)\.cc$|(^|/)testing/")
 
@@ -124,8 +129,8 @@ class Lint:
 
     def check_words(self):
         for file in self.files:
-            code, runnable = file.endswith(CODE + RUNNABLE), file.endswith(RUNNABLE)
-            if not code or file.startswith("tools/lint/testdata/"):
+            looked_at, runnable = file.endswith(CODE + RUNNABLE + TEXT), file.endswith(RUNNABLE + TEXT)
+            if not looked_at or file.startswith("tools/lint/testdata/"):
                 continue
             for number, line in enumerate(self.lines(file), 1):
                 if UNFINISHED.search(line):
@@ -134,6 +139,20 @@ class Lint:
                     self.find(file, number, "path of one machine: " + line.strip()[:60])
                 if runnable and ADDRESS.search(line):
                     self.find(file, number, "network address: " + line.strip()[:60])
+
+    def check_texts(self):
+        """What a text links to or calls by its label is there."""
+        for file in self.files:
+            if not file.endswith(TEXT):
+                continue
+            for number, line in enumerate(self.lines(file), 1):
+                for link in LINK.findall(line):
+                    if not (self.root / file).parent.joinpath(link).exists():
+                        self.find(file, number, "leads nowhere: " + link)
+                for folder, target in LABEL.findall(line):
+                    build = self.root / folder / "BUILD.bazel"
+                    if not build.exists() or '"%s"' % target not in build.read_text():
+                        self.find(file, number, "no target //%s:%s" % (folder, target))
 
     def check_format(self, fix):
         sources = [f for f in self.files if f.endswith(CPP)]
@@ -169,6 +188,7 @@ def main():
     lint.check_tests()
     lint.check_includes()
     lint.check_words()
+    lint.check_texts()
     lint.check_format(args.fix)
     # clang-format names a file once for each of its lines.
     for file, line, what in sorted(set(lint.findings)):

@@ -79,6 +79,14 @@ class LintTest(unittest.TestCase):
         # Sources may name an address: an XML namespace is one.
         self.assertEqual(self.lint({"base/a.h": "#pragma once\n// http" "://example.org\n"}), (0, ""))
 
+        self.expect("docs/a.md:2: network address", {"docs/a.md": "A\nhttp" "s://example.org\n"})
+
+    def test_texts(self):
+        self.expect("docs/a.md:1: leads nowhere: b.md", {"docs/a.md": "[b](b.md)\n"})
+        self.expect("a.md:1: no target //data:buld", {"a.md": "`//data:buld`\n", "data/BUILD.bazel": 'name = "build"\n'})
+        self.assertEqual(self.lint({"docs/a.md": "[b](b.md), [c](../c.md#d), `//data:build`, `//data`\n", "docs/b.md": "",
+                                    "c.md": "", "data/BUILD.bazel": 'name = "build"\n'}), (0, ""))
+
     def test_ignored_files_are_not_looked_at(self):
         self.assertEqual(self.lint({".gitignore": "out/\n", "out/x.sh": "# TO" "DO\n"}), (0, ""))
 
