@@ -108,8 +108,10 @@ class Hdf5Source {
     for (const std::string& path : files) {
       MF_RETURN_IF_ERROR(AddFile(path, test, seed, sources, &num_points));
     }
-    streams_[test] = std::make_unique<ScanStream>(seed, std::move(num_points), PoolOptions(config_));
     const std::string split = test ? "test" : "train";
+    LogLine(absl::StrCat(config_.scan_root(), ": ", files.size(), " files of ", split, ", ",
+                         num_points.size(), " scans"));
+    streams_[test] = std::make_unique<ScanStream>(seed, std::move(num_points), PoolOptions(config_));
     sources->notes.emplace_back(absl::StrCat("_meta/scanobjectnn_", split, "_source.txt"),
                                 SourceNote(split, seed, files));
     return absl::OkStatus();

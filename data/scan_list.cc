@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/files.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "base/string_views.h"
 #include "data/point_reader.h"
@@ -44,7 +45,7 @@ absl::Status CollectFiles(const std::string& folder, int depth, std::vector<std:
     std::string path = JoinPath(folder, name);
     if (IsFolder(path)) {
       MF_RETURN_IF_ERROR(CollectFiles(path, depth + 1, files));
-    } else if (absl::EndsWith(name, ".h5")) {
+    } else if (absl::EndsWithIgnoreCase(name, ".h5")) {
       files->push_back(std::move(path));
     }
   }
@@ -80,7 +81,12 @@ absl::StatusOr<std::vector<std::string>> FindScanFiles(const std::string& root, 
   if (!IsFolder(root)) return absl::NotFoundError(absl::StrCat("scan_root ", root, " is no folder"));
   std::vector<std::string> files;
   MF_RETURN_IF_ERROR(CollectFiles(root, 0, &files));
-  std::erase_if(files, [test](const std::string& path) { return !IsOfScanSplit(path, test); });
+  std::erase_if(files, [test](const std::string& path) {
+    if (!IsOfScanSplit(path, test)) return true;
+    if (absl::EndsWith(path, ".h5")) return false;
+    LogLine(absl::StrCat(path, ": passed over, its name does not end in .h5"));
+    return true;
+  });
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -111,6 +117,11 @@ absl::StatusOr<std::vector<MeshSource>> FindPointClouds(const std::string& root,
   const bool divided = IsFolder(train) || IsFolder(test);
   std::vector<MeshSource> clouds;
   if (divided) {
+    MF_ASSIGN_OR_RETURN(const std::vector<std::string> folders, ListDirectory(root));
+    for (const std::string& folder : folders) {
+      if (folder == "train" || folder == "test" || folder[0] == '.') continue;
+      LogLine(absl::StrCat(JoinPath(root, folder), ": passed over, it is neither train nor test"));
+    }
     MF_RETURN_IF_ERROR(CollectClouds(test, true, &clouds));
     MF_RETURN_IF_ERROR(CollectClouds(train, false, &clouds));
   } else {

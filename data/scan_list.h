@@ -18,7 +18,8 @@ namespace manyform {
 bool IsOfScanSplit(std::string_view path, bool test);
 
 /// All `*.h5` below root, at any depth, links followed, that are of the split; root prefixed as typed, sorted
-/// bytewise. Names that start with a dot are passed over. \error NotFound if root is no folder.
+/// bytewise. Names that start with a dot are passed over, and, with a log line, those in `.H5`. \error
+/// NotFound if root is no folder.
 absl::StatusOr<std::vector<std::string>> FindScanFiles(const std::string& root, bool test);
 
 /// "training_objectdataset" of "a/training_objectdataset.h5".
