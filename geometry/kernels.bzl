@@ -23,8 +23,9 @@ def kernel_library(name, define, function):
                 "-O3",
                 # Vectors of 64 bytes are passed between functions of one source only.
                 "-Wno-psabi",
-                # GCC 12's own header of AVX-512 functions.
+                # GCC 12's own header of AVX-512 functions; Clang does not know the warning.
                 "-Wno-maybe-uninitialized",
+                "-Wno-unknown-warning-option",
             ],
             local_defines = ["%s=%s%s" % (define, function, instructions)],
             visibility = ["//visibility:private"],
