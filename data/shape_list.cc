@@ -51,7 +51,9 @@ class ShapeList::Kept {
   struct Cost {
     int64_t shapes = 1, heap = 0, mapped = 0;
     Cost& operator+=(const Cost& o) {
-      shapes += o.shapes, heap += o.heap, mapped += o.mapped;
+      shapes += o.shapes;
+      heap += o.heap;
+      mapped += o.mapped;
       return *this;
     }
     Cost operator-() const { return {-shapes, -heap, -mapped}; }
@@ -66,7 +68,7 @@ class ShapeList::Kept {
     static const BackendOptions usual;
     std::string names;
     if (o.xyz_key != usual.xyz_key || o.dist_key != usual.dist_key || o.fps_key != usual.fps_key) {
-      names = absl::StrCat(o.xyz_key, " ", o.dist_key, " ", o.fps_key);
+      names = absl::StrCat(o.xyz_key, "\n", o.dist_key, "\n", o.fps_key);
     }
     if (o.backend != Backend::kVoxel) return {shape, static_cast<int>(o.backend), 0, 0, 0, names};
     return {shape, static_cast<int>(o.backend), o.voxel_grid, o.voxel_dilate, o.voxel_max_steps, names};
@@ -79,10 +81,10 @@ class ShapeList::Kept {
     return it == shard.pools.end() ? nullptr : it->second;
   }
 
-  void Insert(const Key& key, std::shared_ptr<const Pools> pools, const Cost& cost) {
+  void Insert(const Key& key, const std::shared_ptr<const Pools>& pools, const Cost& cost) {
     Shard& shard = ShardOf(key);
     const std::lock_guard lock(shard.mutex);
-    if (!shard.pools.emplace(key, std::move(pools)).second) return;
+    if (!shard.pools.emplace(key, pools).second) return;
     shard.order.emplace_back(key, cost);
     shard.sum += cost;
     while (!shard.order.empty() && (shard.sum.shapes > most_.shapes || shard.sum.heap > most_.heap ||

@@ -164,7 +164,7 @@ TEST_F(DatasetTest, TrainingDrawsDoNotDependOnWhoDrawsThem) {
   };
   const std::vector<Sequence> expected = draw_all(0);
   std::vector<std::thread> threads;
-  std::vector<bool> same(4, false);
+  threads.reserve(4);
   std::vector<std::vector<Sequence>> got(4);
   for (int t = 0; t < 4; ++t) threads.emplace_back([&, t] { got[t] = draw_all(t * 17); });
   for (std::thread& thread : threads) thread.join();
