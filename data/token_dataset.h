@@ -21,7 +21,8 @@ struct TokenDataset {
 };
 
 /// Tokens of resample k in deterministic evaluation (drop probability 0; augmentation only if in_eval; MT
-/// seeded by EvalSeed): the published numbers exactly. \error as ShapeList::Answers and DrawSample, with the shape's path
+/// seeded by EvalSeed): the published numbers exactly. \error as ShapeList::Answers and DrawSample, with the
+/// shape's path
 absl::Status EvalTokens(const TokenDataset& dataset, int64_t shape, int64_t eval_seed, int64_t k,
                         std::span<float> feat, std::span<uint8_t> type);
 
