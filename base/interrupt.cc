@@ -26,6 +26,8 @@ void InstallInterruptHandler() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // What a scheduler can send ahead of the end of a job's time.
+  sigaction(SIGUSR1, &action, nullptr);
 }
 
 bool Interrupted() { return interrupted.load(std::memory_order_relaxed); }

@@ -81,10 +81,13 @@ at::Tensor DualMaskBlocked(const DualMask& mask, const at::Tensor& type_id) {
   return blocked.to(type_id.device());
 }
 
+const char* RayPlaceName(RayPlace place) {
+  return place == RayPlace::kOrigin ? "origin" : place == RayPlace::kProjection ? "proj" : "bbox";
+}
+
 absl::StatusOr<RayPlace> ParseRayPlace(const std::string& name) {
-  if (name == "origin") return RayPlace::kOrigin;
-  if (name == "proj") return RayPlace::kProjection;
-  if (name == "bbox") return RayPlace::kBox;
+  for (const RayPlace place : {RayPlace::kOrigin, RayPlace::kProjection, RayPlace::kBox})
+    if (name == RayPlaceName(place)) return place;
   return absl::InvalidArgumentError(
       absl::StrCat("topo_ray_coord: '", name, "', expected origin, proj or bbox"));
 }

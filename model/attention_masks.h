@@ -32,6 +32,7 @@ enum class RayPlace {
 };
 /// "origin", "proj" or "bbox". \error InvalidArgument with these.
 absl::StatusOr<RayPlace> ParseRayPlace(const std::string& name);
+const char* RayPlaceName(RayPlace place);
 
 struct Topology {
   int64_t k = 0;  ///< nearest neighbours; 0: everybody

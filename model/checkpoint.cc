@@ -44,6 +44,8 @@ absl::StatusOr<CheckpointHeader> ParseHeader(const std::string& path, const Safe
   if (!parsed.ok())
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": __metadata__ '", kHeaderKey, "' is no checkpoint header: ", parsed.ToString()));
+  if (header.has_arch() && !ParseArchitecture(header.arch()).ok())
+    return absl::InvalidArgumentError(absl::StrCat(path, ": unknown architecture '", header.arch(), "'"));
   return header;
 }
 
@@ -62,11 +64,18 @@ absl::Status CheckWeights(const std::string& path, Checkpoint* checkpoint) {
 }  // namespace
 
 TransformerConfig ConfigOf(const CheckpointHeader& header) {
-  return {.d_model = header.d_model(),
-          .layers = header.layers(),
-          .heads = header.heads(),
-          .n_types = header.n_types(),
-          .max_len = header.max_len()};
+  TransformerConfig config = {.d_model = header.d_model(),
+                              .layers = header.layers(),
+                              .heads = header.heads(),
+                              .n_types = header.n_types(),
+                              .max_len = header.max_len()};
+  if (header.arch() != ArchitectureName(Architecture::kEncoderDecoder)) return config;
+  config.arch = Architecture::kEncoderDecoder;
+  config.topology.k = header.topo_k();
+  config.topology.ray_place = ParseRayPlace(header.topo_ray_coord()).value_or(RayPlace::kOrigin);
+  config.topology.ray_box = header.topo_ray_bbox();
+  config.encdec_src_causal = header.encdec_src_causal();
+  return config;
 }
 
 void SetSizes(const TransformerConfig& sizes, CheckpointHeader* header) {
@@ -75,6 +84,12 @@ void SetSizes(const TransformerConfig& sizes, CheckpointHeader* header) {
   header->set_heads(static_cast<int32_t>(sizes.heads));
   header->set_n_types(static_cast<int32_t>(sizes.n_types));
   header->set_max_len(static_cast<int32_t>(sizes.max_len));
+  header->set_arch(ArchitectureName(sizes.arch));
+  if (sizes.arch == Architecture::kCausal) return;
+  header->set_topo_k(static_cast<int32_t>(sizes.topology.k));
+  header->set_topo_ray_coord(RayPlaceName(sizes.topology.ray_place));
+  header->set_topo_ray_bbox(sizes.topology.ray_box);
+  header->set_encdec_src_causal(sizes.encdec_src_causal);
 }
 
 absl::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint) {
@@ -110,8 +125,10 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {
 
 absl::StatusOr<LoadedModel> LoadModel(const std::string& path, c10::Device device) {
   MF_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(path));
-  MF_ASSIGN_OR_RETURN(QueryTransformer model,
-                      QueryTransformer::FromTensors(ConfigOf(checkpoint.header), checkpoint.model));
+  TransformerConfig config = ConfigOf(checkpoint.header);
+  // Published measures never encode queries causally, whatever a model was trained with.
+  config.encdec_src_causal = false;
+  MF_ASSIGN_OR_RETURN(QueryTransformer model, QueryTransformer::FromTensors(config, checkpoint.model));
   model.SetRequiresGrad(false);
   model.To(device);
   std::string hash = HashTensors(checkpoint.model);

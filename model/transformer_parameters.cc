@@ -90,9 +90,13 @@ std::string FirstLayerName(const std::string& name) {
 
 }  // namespace
 
+const char* ArchitectureName(Architecture architecture) {
+  return architecture == Architecture::kCausal ? "causal" : "encdec";
+}
+
 absl::StatusOr<Architecture> ParseArchitecture(const std::string& name) {
-  if (name == "causal") return Architecture::kCausal;
-  if (name == "encdec") return Architecture::kEncoderDecoder;
+  for (const Architecture architecture : {Architecture::kCausal, Architecture::kEncoderDecoder})
+    if (name == ArchitectureName(architecture)) return architecture;
   return absl::InvalidArgumentError(absl::StrCat("arch: '", name, "', expected causal or encdec"));
 }
 

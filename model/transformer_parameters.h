@@ -19,6 +19,7 @@ enum class Architecture {
 };
 /// "causal" or "encdec". \error InvalidArgument with these.
 absl::StatusOr<Architecture> ParseArchitecture(const std::string& name);
+const char* ArchitectureName(Architecture architecture);
 
 struct TransformerConfig {
   int64_t d_model = 384, layers = 8, heads = 6;

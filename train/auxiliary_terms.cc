@@ -223,7 +223,7 @@ LossTerms NepaWithAuxiliary(const AuxiliaryInputs& in, const AuxiliaryOptions& o
   LossTerms terms;
   const at::Tensor losses = CosineLosses(targets.z_hat, targets.truth);
   terms.total = MeanOrZero(losses);
-  terms.parts.emplace_back("main", terms.total.detach());
+  terms.parts.emplace_back("nepa", terms.total.detach());
   const auto add = [&](const char* name, double weight, const at::Tensor& value) {
     terms.total = terms.total + weight * value;
     terms.parts.emplace_back(name, value.detach());

@@ -61,7 +61,7 @@ struct AuxiliaryInputs {
   at::Tensor blocked, cycle_blocked;
 };
 
-/// The sum with a graph, and what it is made of, unweighted and without one: "main", then b2 b3 e d distill
+/// The sum with a graph, and what it is made of, unweighted and without one: "nepa", then b2 b3 e d distill
 /// cycle, those that are on.
 struct LossTerms {
   at::Tensor total;

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "data/mix_config.h"
 #include "data/shape_list.h"
+#include "data/token_options.h"
 
 namespace manyform {
 namespace {
@@ -29,13 +30,10 @@ absl::StatusOr<TokenDataset> OpenDataset(const PretrainConfig& config, const Mix
       own(source.has_voxel_max_steps(), source.voxel_max_steps(), config.voxel_max_steps());
 
   TokenOptions& tokens = dataset.tokens;
-  tokens.n_point = config.n_point();
-  tokens.n_ray = config.n_ray();
+  MF_RETURN_IF_ERROR(SetTokenOptions(config, &tokens));
   tokens.drop_ray_prob = own(source.has_drop_ray_prob(), source.drop_ray_prob(), config.drop_ray_prob());
   tokens.force_missing_ray =
       own(source.has_force_missing_ray(), source.force_missing_ray(), config.force_missing_ray());
-  tokens.layout.qa_tokens = config.qa_tokens();
-  MF_ASSIGN_OR_RETURN(tokens.layout.qa_layout, ParseQaLayout(config.qa_layout()));
   tokens.layout.add_eos = own(source.has_add_eos(), source.add_eos(), config.add_eos());
   return dataset;
 }

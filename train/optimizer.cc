@@ -42,6 +42,12 @@ double AdamW::GradientNorm() const {
   return std::sqrt(sum);
 }
 
+void AdamW::ScaleGradients(double factor) {
+  const at::NoGradGuard no_grad;
+  for (auto& [name, tensor] : parameters_)
+    if (tensor.grad().defined()) tensor.mutable_grad().mul_(factor);
+}
+
 void AdamW::Step() {
   const at::NoGradGuard no_grad;
   std::vector<at::Tensor> weights, gradients, averages, squares, steps;

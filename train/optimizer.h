@@ -22,6 +22,9 @@ class AdamW {
   void ClearGradients();
   /// Euclidean norm over all gradients, in double.
   double GradientNorm() const;
+  void ScaleGradients(double factor);
+  void SetLearningRate(double lr) { options_.lr = lr; }
+  double learning_rate() const { return options_.lr; }
   /// One step; parameters without a gradient are left alone.
   void Step();
   const NamedTensors& parameters() const { return parameters_; }

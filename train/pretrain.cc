@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,10 +17,8 @@
 #include "absl/strings/str_join.h"
 #include "base/config.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "base/numpy_random.h"
 #include "base/provenance.h"
 #include "base/status_macros.h"
 #include "data/batch_loader.h"
@@ -26,10 +26,9 @@
 #include "model/device.h"
 #include "train/allocator.h"
 #include "train/corpus.h"
-#include "train/objectives.h"
-#include "train/optimizer.h"
+#include "train/pretrain_options.h"
+#include "train/pretrain_state.h"
 #include "train/run_folder.h"
-#include "train/same_run.h"
 #include "train/tensor_errors.h"
 
 namespace manyform {
@@ -37,16 +36,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr char kBatchCounter[] = "batch";
-
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// Where a run is: `epoch` epochs, `batch` batches of the next one, `step` optimizer steps are done.
-struct Position {
-  int64_t epoch = 0, batch = 0, step = 0;
-};
 
 // The rate of this process, for the status and the record.
 struct Speed {
@@ -60,8 +52,13 @@ struct Speed {
 
 class PretrainRun {
  public:
-  PretrainRun(const PretrainConfig& config, c10::Device device, RunFolder& folder, Corpus corpus)
-      : config_(config), device_(device), folder_(folder), corpus_(std::move(corpus)) {}
+  PretrainRun(const PretrainConfig& config, c10::Device device, RunFolder& folder, Corpus corpus,
+              SequenceSizes sizes)
+      : config_(config),
+        device_(device),
+        folder_(folder),
+        corpus_(std::move(corpus)),
+        sizes_(std::move(sizes)) {}
 
   /// Nothing in the folder changes unless it returns OK.
   absl::Status Begin();
@@ -69,209 +66,227 @@ class PretrainRun {
   RunStatus Status() const;
 
  private:
-  absl::Status ContinueFrom(const std::string& path, bool same_run);
-  absl::Status CreateModel(const Checkpoint* from);
+  int64_t LongestSequence() const;
+  std::vector<TokenDataset> DatasetsAt(int64_t epoch) const;
+  absl::StatusOr<std::unique_ptr<BatchLoader>> OpenLoader(const std::vector<TokenDataset>& datasets,
+                                                          int64_t end_epoch);
   absl::Status Loop();
-  absl::Status Step(const Batch& batch);
+  absl::Status RunPhase(int64_t end_epoch, Progress& progress);
+  absl::Status Step(BatchLoader& loader);
+  absl::Status AddGradients(const Batch& batch, int64_t batches_in_step);
+  absl::Status NotFinite(const char* what, double value, const Batch& batch) const;
+  double LearningRate() const;
+  absl::Status Log(double norm, double seconds);
   absl::Status EndEpoch();
+  absl::Status SaveInTime();
   absl::Status Interrupt();
-  at::Tensor Loss(const at::Tensor& feat, const at::Tensor& type) const;
-  absl::Status NotFinite(const char* what, double value) const;
   absl::Status Save(const std::string& path);
-  Checkpoint Snapshot() const;
   PretrainResult Result() const;
-  int64_t StepsLeft() const {
-    return std::max<int64_t>(0, (config_.epochs() - at_.epoch) * batches_per_epoch_ - at_.batch);
+
+  int64_t BatchesInStep(int64_t batch) const {
+    return std::min<int64_t>(config_.accumulate(), batches_per_epoch_ - batch);
   }
+  int64_t StepsPerEpoch() const {
+    return (batches_per_epoch_ + config_.accumulate() - 1) / config_.accumulate();
+  }
+  int64_t StepsDone() const { return at().epoch * StepsPerEpoch() + at().batch / config_.accumulate(); }
+  int64_t StepsLeft() const { return std::max<int64_t>(0, config_.epochs() * StepsPerEpoch() - StepsDone()); }
+  PretrainPosition& at() { return state_->at; }
+  const PretrainPosition& at() const { return state_->at; }
 
   const PretrainConfig& config_;
   const c10::Device device_;
   RunFolder& folder_;
   const Corpus corpus_;
+  const SequenceSizes sizes_;
   const int64_t batches_per_epoch_ = BatchesPerEpoch(corpus_.draws_per_epoch, config_.batch());
-  std::optional<QueryTransformer> model_;
-  std::optional<AdamW> optimizer_;
-  Position at_;
+  std::optional<PretrainState> state_;
   std::string last_saved_ = "none";
-  double last_loss_ = std::nan("");
+  Clock::time_point saved_at_ = Clock::now();
+  // Of the current step: the mean loss of its batches, and its parts.
+  double loss_ = std::nan("");
+  std::map<std::string, double> parts_;
+  int64_t samples_ = 0;
   Speed speed_;
 };
 
-absl::Status PretrainRun::CreateModel(const Checkpoint* from) {
-  TransformerConfig sizes{.d_model = config_.d_model(),
-                          .layers = config_.layers(),
-                          .heads = config_.heads(),
-                          .n_types = config_.qa_tokens() ? 9 : 5,
-                          .max_len = config_.max_len() < 0 ? corpus_.length : config_.max_len()};
-  if (sizes.max_len < corpus_.length)
-    return absl::InvalidArgumentError(
-        absl::StrCat("max_len: ", sizes.max_len, " positions are too few for ", corpus_.length, " tokens"));
-  if (from == nullptr) {
-    MF_ASSIGN_OR_RETURN(model_, QueryTransformer::Create(sizes, static_cast<uint64_t>(config_.seed())));
-  } else {
-    const int64_t max_len = sizes.max_len;
-    sizes.max_len = from->header.max_len();
-    MF_ASSIGN_OR_RETURN(model_, QueryTransformer::FromTensors(sizes, from->model));
-    if (max_len != sizes.max_len) {
-      LogLine(absl::StrCat("position embedding resized from ", sizes.max_len, " to ", max_len));
-      model_->ResizePositions(max_len);
-    }
-  }
-  model_->To(device_);
-  optimizer_.emplace(model_->parameters(),
-                     AdamWOptions{.lr = config_.lr(), .weight_decay = config_.weight_decay()});
-  return absl::OkStatus();
+int64_t PretrainRun::LongestSequence() const {
+  int64_t longest = 0;
+  for (int64_t epoch = 0; epoch <= std::max<int64_t>(0, config_.epochs() - 1);
+       epoch = std::min(sizes_.n_point.NextChange(epoch), sizes_.n_ray.NextChange(epoch)))
+    longest = std::max(longest, SequenceLength(sizes_.n_point.At(epoch), sizes_.n_ray.At(epoch),
+                                               corpus_.datasets[0].tokens.layout));
+  return longest;
 }
 
-absl::Status PretrainRun::ContinueFrom(const std::string& path, bool same_run) {
-  MF_ASSIGN_OR_RETURN(const Checkpoint from, ReadCheckpoint(path));
-  if (same_run) MF_RETURN_IF_ERROR(CheckSameRun(path, from.header, config_, corpus_.fingerprint));
-  if (absl::Status status = CreateModel(&from); !status.ok())
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::string(status.message())));
-  const std::vector<std::string> fresh = optimizer_->Load(from);
-  if (!fresh.empty())
-    LogLine(absl::StrCat("optimizer state starts afresh for ", fresh.size(), " tensors: ", fresh[0],
-                         fresh.size() > 1 ? ", ..." : ""));
-  at_ = {.epoch = from.header.epoch(), .step = from.header.step()};
-  for (const auto& [name, tensor] : from.rng)
-    if (name == kBatchCounter && tensor.numel() == 1) at_.batch = tensor.item<int64_t>();
-  // Another corpus has other batches; what was done of the interrupted epoch is not part of it.
-  if (!same_run || at_.batch < 0 || at_.batch >= batches_per_epoch_) at_.batch = 0;
-  last_saved_ = path;
-  LogLine(absl::StrCat("going on from ", path, ": ", at_.epoch, " epochs, ", at_.step, " steps done"));
-  return absl::OkStatus();
+std::vector<TokenDataset> PretrainRun::DatasetsAt(int64_t epoch) const {
+  std::vector<TokenDataset> datasets = corpus_.datasets;
+  for (TokenDataset& dataset : datasets) {
+    dataset.tokens.n_point = sizes_.n_point.At(epoch);
+    dataset.tokens.n_ray = sizes_.n_ray.At(epoch);
+  }
+  return datasets;
 }
 
 absl::Status PretrainRun::Begin() {
   NoteSeed("seed", static_cast<uint64_t>(config_.seed()));
-  if (config_.auto_resume() && FileExists(folder_.last())) {
-    MF_RETURN_IF_ERROR(ContinueFrom(folder_.last(), /*same_run=*/true));
-    MF_RETURN_IF_ERROR(folder_.TruncateLog(at_.step));
+  const int64_t longest = LongestSequence();
+  const bool own = config_.auto_resume() && FileExists(folder_.last());
+  const std::string from = own ? folder_.last() : config_.resume();
+  if (from.empty()) {
+    MF_ASSIGN_OR_RETURN(state_, FreshPretrainState(config_, corpus_, longest, device_));
   } else {
-    if (config_.resume().empty()) {
-      MF_RETURN_IF_ERROR(CreateModel(nullptr));
-    } else {
-      NoteInput(config_.resume(), "");
-      MF_RETURN_IF_ERROR(ContinueFrom(config_.resume(), /*same_run=*/false));
-    }
-    MF_RETURN_IF_ERROR(folder_.TruncateLog(-1));
+    if (!own) NoteInput(from, "");
+    MF_ASSIGN_OR_RETURN(state_, ResumedPretrainState(config_, corpus_, longest, device_, from, own));
+    last_saved_ = from;
   }
+  MF_RETURN_IF_ERROR(folder_.TruncateLog(own ? at().step : -1));
   MF_RETURN_IF_ERROR(folder_.WriteConfig(config_));
   return folder_.WriteStatus(Status());
 }
 
-at::Tensor PretrainRun::Loss(const at::Tensor& feat, const at::Tensor& type) const {
-  if (config_.objective() == "nepa") return NepaLoss(*model_, feat, type);
-  NumpyRandomState random(Md5Prefix32(absl::StrCat("mask ", config_.seed(), " ", at_.step)));
-  return MaeLoss(*model_, feat, type, MaskTokens(type, config_.mask_ratio(), random).to(device_));
+absl::Status PretrainRun::NotFinite(const char* what, double value, const Batch& batch) const {
+  constexpr size_t kNamed = 8;
+  std::vector<std::string> keys;
+  for (const Draw& draw : batch.draws) {
+    if (keys.size() == kNamed) break;
+    keys.push_back(corpus_.datasets[draw.dataset].shapes->key(draw.shape));
+  }
+  return absl::InternalError(absl::StrCat(what, " is ", value, " at step ", at().step + 1, " (epoch ",
+                                          at().epoch, "), shapes ", absl::StrJoin(keys, ", "),
+                                          batch.draws.size() > kNamed ? ", ..." : "",
+                                          "; last good checkpoint: ", last_saved_));
 }
 
-absl::Status PretrainRun::NotFinite(const char* what, double value) const {
-  return absl::InternalError(absl::StrCat(what, " is ", value, " at step ", at_.step + 1, " (epoch ",
-                                          at_.epoch, "); last good checkpoint: ", last_saved_));
+absl::Status PretrainRun::AddGradients(const Batch& batch, int64_t batches_in_step) {
+  // Unique to the batch: what it draws does not depend on what else is in its step.
+  const int64_t number = at().step * config_.accumulate() + at().batch % config_.accumulate();
+  const LossTerms terms = state_->objective.Loss(
+      state_->model, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
+      TypeTensor(batch.type.data(), batch.size, batch.length, device_), number, sizes_.Total(at().epoch));
+  const double value = terms.total.item<double>();
+  if (!std::isfinite(value)) return NotFinite("the loss", value, batch);
+  const double share = 1.0 / static_cast<double>(batches_in_step);
+  (batches_in_step == 1 ? terms.total : terms.total * share).backward();
+  loss_ += share * value;
+  for (const auto& [name, part] : terms.parts) parts_[name] += share * part.item<double>();
+  samples_ += batch.size;
+  ++at().batch;
+  return absl::OkStatus();
 }
 
-absl::Status PretrainRun::Step(const Batch& batch) {
+absl::Status PretrainRun::Step(BatchLoader& loader) {
   const Clock::time_point start = Clock::now();
-  optimizer_->ClearGradients();
-  const at::Tensor loss = Loss(FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
-                               TypeTensor(batch.type.data(), batch.size, batch.length, device_));
-  const double value = loss.item<double>();
-  if (!std::isfinite(value)) return NotFinite("the loss", value);
-  loss.backward();
-  const double norm = optimizer_->GradientNorm();
-  if (!std::isfinite(norm)) return NotFinite("the gradient's norm", norm);
-  optimizer_->Step();
-  ++at_.step;
-  ++at_.batch;
-  last_loss_ = value;
-  speed_.samples += batch.size;
+  state_->optimizer.ClearGradients();
+  loss_ = 0;
+  samples_ = 0;
+  parts_.clear();
+  const int64_t batches = BatchesInStep(at().batch);
+  const Batch* batch = nullptr;
+  for (int64_t i = 0; i < batches; ++i) {
+    MF_ASSIGN_OR_RETURN(batch, loader.Next());
+    if (batch == nullptr) return absl::InternalError("the loader has fewer batches than there are steps");
+    MF_RETURN_IF_ERROR(AddGradients(*batch, batches));
+  }
+  const double norm = state_->optimizer.GradientNorm();
+  if (!std::isfinite(norm)) return NotFinite("the gradient's norm", norm, *batch);
+  const bool clip = config_.clip_grad_norm() > 0 && norm > config_.clip_grad_norm();
+  if (clip) state_->optimizer.ScaleGradients(config_.clip_grad_norm() / norm);
+  state_->optimizer.SetLearningRate(LearningRate());
+  state_->optimizer.Step();
+  ++at().step;
+  speed_.samples += samples_;
   ++speed_.steps;
-  const double seconds = SecondsSince(start);
-  return folder_.AppendLog({{"step", at_.step},
-                            {"epoch", at_.epoch},
-                            {"loss", value},
-                            {absl::StrCat("loss_", config_.objective()), value},
-                            {"lr", config_.lr()},
-                            {"grad_norm", norm},
-                            {"samples_per_s", static_cast<double>(batch.size) / std::max(seconds, 1e-9)},
-                            {"seconds", seconds}});
+  return Log(norm, SecondsSince(start));
 }
 
-Checkpoint PretrainRun::Snapshot() const {
-  Checkpoint checkpoint;
-  CheckpointHeader& header = checkpoint.header;
-  header.set_stage("pretrain");
-  SetSizes(model_->config(), &header);
-  header.set_epoch(at_.epoch);
-  header.set_step(at_.step);
-  header.set_n_point(config_.n_point());
-  header.set_n_ray(config_.n_ray());
-  header.set_qa_tokens(config_.qa_tokens());
-  header.set_qa_layout(config_.qa_layout());
-  header.set_add_eos(corpus_.datasets[0].tokens.layout.add_eos);
-  header.set_objective(config_.objective());
-  header.set_config_fingerprint(RunFingerprint(config_));
-  header.set_config(RunConfigText(config_));
-  header.set_data_fingerprint(corpus_.fingerprint);
-  checkpoint.model = model_->parameters();
-  optimizer_->Save(&checkpoint);
-  checkpoint.rng.emplace_back(kBatchCounter, at::scalar_tensor(at_.batch, at::kLong));
-  return checkpoint;
+double PretrainRun::LearningRate() const {
+  return LearningRateScheduleOf(config_, config_.epochs() * StepsPerEpoch()).At(at().step);
+}
+
+absl::Status PretrainRun::Log(double norm, double seconds) {
+  JsonRow row = {{"step", at().step}, {"epoch", at().epoch}, {"loss", loss_}};
+  for (const auto& [name, value] : parts_) row.emplace_back(absl::StrCat("loss_", name), value);
+  row.insert(row.end(), {{"lr", state_->optimizer.learning_rate()},
+                         {"grad_norm", norm},
+                         {"samples_per_s", static_cast<double>(samples_) / std::max(seconds, 1e-9)},
+                         {"seconds", seconds}});
+  return folder_.AppendLog(row);
 }
 
 absl::Status PretrainRun::Save(const std::string& path) {
-  MF_RETURN_IF_ERROR(WriteCheckpoint(path, Snapshot()));
+  MF_RETURN_IF_ERROR(WriteCheckpoint(path, PretrainCheckpoint(*state_, config_, corpus_)));
   last_saved_ = path;
+  saved_at_ = Clock::now();
   return absl::OkStatus();
 }
 
 absl::Status PretrainRun::EndEpoch() {
-  const int64_t finished = at_.epoch;
-  ++at_.epoch;
-  at_.batch = 0;
-  if (finished % config_.save_every() != 0 && at_.epoch != config_.epochs()) return absl::OkStatus();
+  const int64_t finished = at().epoch;
+  ++at().epoch;
+  at().batch = 0;
+  if (finished % config_.save_every() != 0 && at().epoch != config_.epochs()) return absl::OkStatus();
   MF_RETURN_IF_ERROR(Save(folder_.epoch_checkpoint(finished)));
+  MF_RETURN_IF_ERROR(Save(folder_.last()));
+  return config_.keep_last() > 0 ? folder_.KeepLastCheckpoints(config_.keep_last()) : absl::OkStatus();
+}
+
+absl::Status PretrainRun::SaveInTime() {
+  const double minutes = SecondsSince(saved_at_) / 60;
+  if (config_.save_every_minutes() == 0 || minutes < config_.save_every_minutes()) return absl::OkStatus();
   return Save(folder_.last());
 }
 
 absl::Status PretrainRun::Interrupt() {
   MF_RETURN_IF_ERROR(Save(folder_.last()));
   return absl::CancelledError(
-      absl::StrCat("interrupted at step ", at_.step, "; the same command goes on from ", folder_.last()));
+      absl::StrCat("interrupted at step ", at().step, "; the same command goes on from ", folder_.last()));
 }
 
-absl::Status PretrainRun::Loop() {
-  if (StepsLeft() == 0) return absl::OkStatus();
+absl::StatusOr<std::unique_ptr<BatchLoader>> PretrainRun::OpenLoader(
+    const std::vector<TokenDataset>& datasets, int64_t end_epoch) {
   BatchLoader::Options options;
   options.batch = config_.batch();
   options.drop_last = corpus_.draws_per_epoch >= config_.batch();
   options.num_workers = config_.num_workers();
   options.draws = corpus_.draws;
-  options.fill = [this](const Draw& draw, int64_t epoch, int64_t index, std::span<float> feat,
-                        std::span<uint8_t> type) {
-    return TrainTokens(corpus_.datasets[draw.dataset], draw.shape, static_cast<uint64_t>(config_.seed()),
-                       epoch, index, feat, type);
+  options.fill = [this, &datasets](const Draw& draw, int64_t epoch, int64_t index, std::span<float> feat,
+                                   std::span<uint8_t> type) {
+    return TrainTokens(datasets[draw.dataset], draw.shape, static_cast<uint64_t>(config_.seed()), epoch,
+                       index, feat, type);
   };
-  options.length = corpus_.length;
-  options.first_epoch = at_.epoch;
-  options.first_batch = at_.batch;
-  options.epochs = config_.epochs();
-  MF_ASSIGN_OR_RETURN(const std::unique_ptr<BatchLoader> loader, BatchLoader::Create(std::move(options)));
+  const TokenOptions& tokens = datasets[0].tokens;
+  options.length = SequenceLength(tokens.n_point, tokens.n_ray, tokens.layout);
+  options.first_epoch = at().epoch;
+  options.first_batch = at().batch;
+  options.epochs = end_epoch;
+  return BatchLoader::Create(std::move(options));
+}
 
-  Progress progress("pretrain", "steps", config_.epochs() * batches_per_epoch_);
-  progress.Add(at_.epoch * batches_per_epoch_ + at_.batch, /*skipped=*/true);
-  speed_.start = Clock::now();
-  while (StepsLeft() > 0) {
+absl::Status PretrainRun::RunPhase(int64_t end_epoch, Progress& progress) {
+  const std::vector<TokenDataset> datasets = DatasetsAt(at().epoch);
+  MF_ASSIGN_OR_RETURN(const std::unique_ptr<BatchLoader> loader, OpenLoader(datasets, end_epoch));
+  while (at().epoch < end_epoch) {
     if (Interrupted()) return Interrupt();
-    MF_ASSIGN_OR_RETURN(const Batch* batch, loader->Next());
-    if (batch == nullptr) return absl::InternalError("the loader has fewer batches than there are steps");
-    MF_RETURN_IF_ERROR(Step(*batch));
-    if (at_.batch == batches_per_epoch_) MF_RETURN_IF_ERROR(EndEpoch());
-    progress.SetNote(absl::StrFormat("%.1f samples/s, epoch %d, loss %.4f", speed_.SamplesPerSecond(),
-                                     at_.epoch, last_loss_));
+    MF_RETURN_IF_ERROR(Step(*loader));
+    MF_RETURN_IF_ERROR(at().batch == batches_per_epoch_ ? EndEpoch() : SaveInTime());
+    progress.SetNote(
+        absl::StrFormat("%.1f samples/s, epoch %d, loss %.4f", speed_.SamplesPerSecond(), at().epoch, loss_));
     progress.Add();
     MF_RETURN_IF_ERROR(folder_.WriteStatus(Status()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PretrainRun::Loop() {
+  if (StepsLeft() == 0) return absl::OkStatus();
+  Progress progress("pretrain", "steps", config_.epochs() * StepsPerEpoch());
+  progress.Add(StepsDone(), /*skipped=*/true);
+  speed_.start = saved_at_ = Clock::now();
+  while (at().epoch < config_.epochs()) {
+    const int64_t change =
+        std::min(sizes_.n_point.NextChange(at().epoch), sizes_.n_ray.NextChange(at().epoch));
+    MF_RETURN_IF_ERROR(RunPhase(std::min<int64_t>(config_.epochs(), change), progress));
   }
   return absl::OkStatus();
 }
@@ -286,9 +301,9 @@ absl::StatusOr<PretrainResult> PretrainRun::Run() {
 RunStatus PretrainRun::Status() const {
   RunStatus status;
   status.set_state("running");
-  status.set_epoch(at_.epoch);
+  status.set_epoch(at().epoch);
   status.set_epochs(config_.epochs());
-  status.set_step(at_.step);
+  status.set_step(at().step);
   if (speed_.steps > 0) {
     status.set_samples_per_second(speed_.SamplesPerSecond());
     status.set_seconds_left(speed_.SecondsPerStep() * static_cast<double>(StepsLeft()));
@@ -299,29 +314,32 @@ RunStatus PretrainRun::Status() const {
 PretrainResult PretrainRun::Result() const {
   PretrainResult result;
   result.set_checkpoint(folder_.last());
-  result.set_epochs(at_.epoch);
-  result.set_steps(at_.step);
+  result.set_epochs(at().epoch);
+  result.set_steps(at().step);
   if (speed_.steps > 0) {
-    result.set_last_loss(last_loss_);
+    result.set_last_loss(loss_);
     result.set_samples_per_second(speed_.SamplesPerSecond());
     result.set_seconds_per_step(speed_.SecondsPerStep());
   }
   int64_t parameters = 0;
-  for (const auto& [name, tensor] : model_->parameters()) parameters += tensor.numel();
+  for (const auto& [name, tensor] : state_->model.parameters()) parameters += tensor.numel();
   result.set_parameters(parameters);
   return result;
 }
 
 }  // namespace
 
-absl::StatusOr<PretrainResult> Pretrain(const PretrainConfig& config) {
-  MF_RETURN_IF_ERROR(CheckConfig(config));
+absl::StatusOr<PretrainResult> Pretrain(const PretrainConfig& given) {
+  MF_RETURN_IF_ERROR(CheckConfig(given));
+  PretrainConfig config = given;
+  MF_RETURN_IF_ERROR(CompletePretrainConfig(&config));
+  MF_ASSIGN_OR_RETURN(SequenceSizes sizes, SequenceSizesOf(config));
   KeepFreedMemory();
   SetTensorThreads(config.num_threads());
   MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));
   MF_ASSIGN_OR_RETURN(Corpus corpus, OpenCorpus(config));
   MF_ASSIGN_OR_RETURN(const std::unique_ptr<RunFolder> folder, RunFolder::Open(config.save_dir()));
-  PretrainRun run(config, device, *folder, std::move(corpus));
+  PretrainRun run(config, device, *folder, std::move(corpus), std::move(sizes));
   MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
   absl::StatusOr<PretrainResult> result = CatchTensorErrors([&] { return run.Run(); });
   if (result.ok()) *result->mutable_provenance() = CollectProvenance("pretrain", config);

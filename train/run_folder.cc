@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/provenance.h"
@@ -116,6 +119,25 @@ std::string RunFolder::last() const { return JoinPath(path_, "last.safetensors")
 std::string RunFolder::best() const { return JoinPath(path_, "best.safetensors"); }
 std::string RunFolder::epoch_checkpoint(int64_t epoch) const {
   return JoinPath(path_, absl::StrFormat("ckpt_ep%03d.safetensors", epoch));
+}
+
+absl::Status RunFolder::KeepLastCheckpoints(int64_t count) const {
+  constexpr absl::string_view kPrefix = "ckpt_ep", kSuffix = ".safetensors";
+  std::vector<std::pair<int64_t, std::string>> found;
+  MF_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path_));
+  for (const std::string& name : names) {
+    absl::string_view number = name;
+    int64_t epoch = 0;
+    if (absl::ConsumePrefix(&number, kPrefix) && absl::ConsumeSuffix(&number, kSuffix) &&
+        absl::SimpleAtoi(number, &epoch))
+      found.emplace_back(epoch, name);
+  }
+  std::sort(found.begin(), found.end());
+  for (size_t i = 0; i + static_cast<size_t>(count) < found.size(); ++i) {
+    const std::string path = JoinPath(path_, found[i].second);
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError(path);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RunFolder::WriteConfig(const google::protobuf::Message& config) const {

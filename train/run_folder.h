@@ -31,6 +31,9 @@ class RunFolder {
   /// ckpt_ep%03d; epochs count from 0, as published.
   std::string epoch_checkpoint(int64_t epoch) const;
 
+  /// Removes all ckpt_ep files but those of the `count` latest epochs.
+  absl::Status KeepLastCheckpoints(int64_t count) const;
+
   /// The effective config, defaults filled in.
   absl::Status WriteConfig(const google::protobuf::Message& config) const;
   absl::Status WriteRecord(const google::protobuf::Message& result) const;
