@@ -44,11 +44,6 @@ void NumpyRandomState::Refill() {
   state_.pos = 0;
 }
 
-double NumpyRandomState::Double() {
-  const uint32_t a = Next32() >> 5, b = Next32() >> 6;
-  return (a * 67108864.0 + b) / 9007199254740992.0;
-}
-
 std::vector<double> NumpyRandomState::Rand(int64_t n) {
   return Repeat(n, [this] { return Double(); });
 }

@@ -33,7 +33,10 @@ class NumpyRandomState {
     return y ^ (y >> 18);
   }
   /// In [0,1): 53 bits from two words.
-  double Double();
+  double Double() {
+    const uint32_t a = Next32() >> 5, b = Next32() >> 6;
+    return (a * 67108864.0 + b) / 9007199254740992.0;
+  }
   double Uniform(double low, double high) { return low + (high - low) * Double(); }
   std::vector<double> Rand(int64_t n);
   std::vector<double> UniformVector(double low, double high, int64_t n);

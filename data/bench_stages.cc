@@ -88,9 +88,10 @@ absl::Status Done(const T& value) {
 
 absl::Status Draw(const Model& m) {
   NumpyRandomState random(1);
-  MF_ASSIGN_OR_RETURN(const PointCloud cloud, SamplePointCloud(m.mesh, kCloud, random));
+  MF_ASSIGN_OR_RETURN(const SurfaceSampler surface, SurfaceSampler::Create(m.mesh));
+  MF_ASSIGN_OR_RETURN(const PointCloud cloud, SamplePointCloud(surface, m.mesh, kCloud, random));
   MF_ASSIGN_OR_RETURN(const PointsF pool, DrawPointPool(cloud.xyz, BuildCacheConfig(), random));
-  MF_ASSIGN_OR_RETURN(const SurfaceSamples reference, SampleSurface(m.mesh, kReference, random));
+  MF_ASSIGN_OR_RETURN(const SurfaceSamples reference, surface.Sample(kReference, random));
   MF_ASSIGN_OR_RETURN(const Rays rays, GenerateRays({.n_rays = kRays}, random));
   return Done(rays.origins);
 }

@@ -34,14 +34,14 @@ Array FloatArray(std::vector<float> values) {
 }
 
 // To the triangles, or to the nearest of many surface samples.
-absl::StatusOr<std::vector<float>> PoolDistances(const TriangleMesh& mesh, const TriangleScene& scene,
+absl::StatusOr<std::vector<float>> PoolDistances(const SurfaceSampler& surface, const TriangleScene& scene,
                                                  const PointsF& pool, const PointsF& cloud,
                                                  const NearestPoints& nearest_in_cloud,
                                                  std::span<const int32_t> order,
                                                  const BuildCacheConfig& config, NumpyRandomState& random) {
   if (config.pt_dist_mode() == "mesh") return DistancesToMesh(scene, pool);
   if (cloud.rows() >= config.dist_ref_points()) return nearest_in_cloud.Distances(pool, order);
-  MF_ASSIGN_OR_RETURN(const SurfaceSamples samples, SampleSurface(mesh, config.dist_ref_points(), random));
+  MF_ASSIGN_OR_RETURN(const SurfaceSamples samples, surface.Sample(config.dist_ref_points(), random));
   MF_ASSIGN_OR_RETURN(const NearestPoints reference, NearestPoints::Create(samples.points.cast<float>()));
   return reference.Distances(pool, order);
 }
@@ -94,12 +94,13 @@ absl::StatusOr<std::vector<NamedArray>> BuildShapeArrays(TriangleMesh mesh, cons
   MF_RETURN_IF_ERROR(NormalizeMesh(&mesh));
   MF_ASSIGN_OR_RETURN(const TriangleScene scene, TriangleScene::Create(mesh));
   NumpyRandomState random(seed);
-  MF_ASSIGN_OR_RETURN(const PointCloud cloud, SamplePointCloud(mesh, config.pc_points(), random));
+  MF_ASSIGN_OR_RETURN(const SurfaceSampler surface, SurfaceSampler::Create(mesh));
+  MF_ASSIGN_OR_RETURN(const PointCloud cloud, SamplePointCloud(surface, mesh, config.pc_points(), random));
   MF_ASSIGN_OR_RETURN(const NearestPoints nearest, NearestPoints::Create(cloud.xyz));
   MF_ASSIGN_OR_RETURN(const PointsF pool, DrawPointPool(cloud.xyz, config, random));
   const std::vector<int32_t> order = MortonOrder(pool);
   MF_ASSIGN_OR_RETURN(std::vector<float> distance,
-                      PoolDistances(mesh, scene, pool, cloud.xyz, nearest, order, config, random));
+                      PoolDistances(surface, scene, pool, cloud.xyz, nearest, order, config, random));
   MF_ASSIGN_OR_RETURN(const Rays rays, GenerateRays(RayOptions(config), random));
 
   std::vector<NamedArray> arrays;

@@ -5,7 +5,6 @@
 
 #include "base/status_macros.h"
 #include "geometry/mesh.h"
-#include "geometry/sampling.h"
 
 namespace manyform {
 namespace {
@@ -16,11 +15,11 @@ int64_t NumUniformPoints(const BuildCacheConfig& config) {
 
 }  // namespace
 
-absl::StatusOr<PointCloud> SamplePointCloud(const TriangleMesh& mesh, int64_t n, NumpyRandomState& random) {
-  MF_ASSIGN_OR_RETURN(const SurfaceSamples samples, SampleSurface(mesh, n, random));
-  const PointsD face_normals = FaceNormals(mesh);
+absl::StatusOr<PointCloud> SamplePointCloud(const SurfaceSampler& surface, const TriangleMesh& mesh,
+                                            int64_t n, NumpyRandomState& random) {
+  MF_ASSIGN_OR_RETURN(const SurfaceSamples samples, surface.Sample(n, random));
   PointCloud cloud{samples.points.cast<float>(), PointsF(n, 3)};
-  for (int64_t i = 0; i < n; ++i) cloud.normals.row(i) = face_normals.row(samples.faces[i]).cast<float>();
+  for (int64_t i = 0; i < n; ++i) cloud.normals.row(i) = FaceNormal(mesh, samples.faces[i]).cast<float>();
   return cloud;
 }
 
@@ -31,9 +30,10 @@ absl::StatusOr<PointsF> DrawPointPool(const PointsF& cloud, const BuildCacheConf
   for (int64_t i = 0; i < 3 * num_uniform; ++i) pool.data()[i] = static_cast<float>(random.Uniform(-1, 1));
   MF_ASSIGN_OR_RETURN(const std::vector<int64_t> rows,
                       random.Choice(cloud.rows(), num_surface, /*replace=*/cloud.rows() < num_surface));
+  const double sigma = config.pt_surface_sigma();
   for (int64_t i = 0; i < num_surface; ++i) {
     for (int k = 0; k < 3; ++k) {
-      const double jitter = 0.0 + config.pt_surface_sigma() * random.Normal();
+      const double jitter = 0.0 + sigma * random.Normal();
       pool(num_uniform + i, k) = cloud(rows[i], k) + static_cast<float>(jitter);
     }
   }

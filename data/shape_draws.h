@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/numpy_random.h"
+#include "geometry/sampling.h"
 #include "geometry/types.h"
 #include "proto/cache.pb.h"
 
@@ -15,8 +16,9 @@ namespace manyform {
 struct PointCloud {
   PointsF xyz, normals;
 };
-/// \error as SampleSurface.
-absl::StatusOr<PointCloud> SamplePointCloud(const TriangleMesh& mesh, int64_t n, NumpyRandomState& random);
+/// \pre `surface` samples `mesh`. \error as SurfaceSampler::Sample.
+absl::StatusOr<PointCloud> SamplePointCloud(const SurfaceSampler& surface, const TriangleMesh& mesh,
+                                            int64_t n, NumpyRandomState& random);
 
 /// config.pt_pool points: uniform ones in the cube first, then points of the cloud with normal jitter (the
 /// sum is in single precision), clamped to the cube. \pre cloud has points

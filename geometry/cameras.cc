@@ -14,8 +14,6 @@ namespace {
 using Matrix3 = Eigen::Matrix<float, 3, 3, Eigen::RowMajor>;
 constexpr float kTiny = 1e-9f;
 
-float Norm(const Eigen::Vector3f& v) { return std::sqrt((v[0] * v[0] + v[1] * v[1]) + v[2] * v[2]); }
-
 // The reference's norm of one vector is a BLAS dot product: products in single, their sum in double.
 float BlasNorm(const Eigen::Vector3f& v) {
   double sum = 0;
@@ -27,12 +25,30 @@ Eigen::Vector3f Cross(const Eigen::Vector3f& a, const Eigen::Vector3f& b) {
   return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
 }
 
-// A row vector times a matrix as the reference's BLAS forms it: one product, then two fused multiply-adds.
-Eigen::Vector3f TimesRows(const Eigen::Vector3f& v, const Matrix3& m) {
-  Eigen::Vector3f out;
-  for (int k = 0; k < 3; ++k) out[k] = std::fma(v[2], m(2, k), std::fma(v[1], m(1, k), v[0] * m(0, k)));
-  return out;
-}
+// Directions by coordinate, so that loops over them work on whole vectors.
+struct Directions {
+  explicit Directions(int64_t n) : x(n), y(n), z(n) {}
+  std::vector<float> x, y, z;
+
+  void Normalize() {
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float norm = std::sqrt((x[i] * x[i] + y[i] * y[i]) + z[i] * z[i]) + kTiny;
+      x[i] /= norm;
+      y[i] /= norm;
+      z[i] /= norm;
+    }
+  }
+  // Row vectors times a matrix as the reference's BLAS forms it: one product, then two fused multiply-adds.
+  void TimesRows(const Matrix3& m) {
+    const auto column = [&](size_t i, int k) {
+      return std::fma(z[i], m(2, k), std::fma(y[i], m(1, k), x[i] * m(0, k)));
+    };
+    for (size_t i = 0; i < x.size(); ++i) {
+      const float a = column(i, 0), b = column(i, 1), c = column(i, 2);
+      x[i] = a, y[i] = b, z[i] = c;
+    }
+  }
+};
 
 }  // namespace
 
@@ -84,17 +100,21 @@ absl::StatusOr<Rays> GenerateRays(const RayPoolOptions& options, NumpyRandomStat
   for (int view = 0; view < options.n_views; ++view) {
     const Eigen::Vector3f position = cameras.row(view);
     const Matrix3 look_at = LookAtOrigin(position);
+    // The stream goes on as if all of a view's rays were kept.
+    const int64_t kept = std::min(per_view, options.n_rays - row);
+    Directions directions(kept);
     for (int64_t i = 0; i < per_view; ++i) {
       const float u = static_cast<float>(random.Uniform(-1, 1));
       const float v = static_cast<float>(random.Uniform(-1, 1));
-      if (row == options.n_rays) continue;  // the stream goes on as if the ray were kept
-      Eigen::Vector3f direction(u, v, depth);
-      direction /= Norm(direction) + kTiny;
-      direction = TimesRows(direction, look_at);
-      direction /= Norm(direction) + kTiny;
+      if (i >= kept) continue;
+      directions.x[i] = u, directions.y[i] = v, directions.z[i] = depth;
+    }
+    directions.Normalize();
+    directions.TimesRows(look_at);
+    directions.Normalize();
+    for (int64_t i = 0; i < kept; ++i, ++row) {
       rays.origins.row(row) = position;
-      rays.directions.row(row) = direction;
-      ++row;
+      rays.directions.row(row) << directions.x[i], directions.y[i], directions.z[i];
     }
   }
   return rays;

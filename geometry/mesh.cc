@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -28,7 +29,24 @@ int64_t RoundScaled(double value, double scale) {
   return static_cast<int64_t>(rounded);
 }
 
+struct VertexKeyHash {
+  size_t operator()(const VertexKey& key) const {
+    uint64_t hash = 0;
+    for (const int64_t part : key) {
+      hash = (hash ^ static_cast<uint64_t>(part)) * 0x9e3779b97f4a7c15;
+      hash ^= hash >> 29;
+    }
+    return hash;
+  }
+};
+
 absl::Status CheckFaceIndices(const TriangleMesh& mesh) {
+  int32_t low = 0, high = -1;
+  for (Eigen::Index i = 0; i < mesh.faces.size(); ++i) {
+    low = std::min(low, mesh.faces.data()[i]);
+    high = std::max(high, mesh.faces.data()[i]);
+  }
+  if (low >= 0 && high < mesh.vertices.rows()) return absl::OkStatus();
   for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
     for (int k = 0; k < 3; ++k) {
       if (const int32_t v = mesh.faces(f, k); v < 0 || v >= mesh.vertices.rows()) {
@@ -38,6 +56,16 @@ absl::Status CheckFaceIndices(const TriangleMesh& mesh) {
     }
   }
   return absl::OkStatus();
+}
+
+// By their bits, which whole vectors of them compare.
+bool AllFinite(const PointsD& points) {
+  constexpr uint64_t kExponent = 0x7ff0000000000000;
+  bool finite = true;
+  for (Eigen::Index i = 0; i < points.size(); ++i) {
+    finite &= (std::bit_cast<uint64_t>(points.data()[i]) & kExponent) != kExponent;
+  }
+  return finite;
 }
 
 Eigen::RowVector3d Corner(const TriangleMesh& mesh, Eigen::Index face, int k) {
@@ -59,6 +87,7 @@ absl::Status ValidateMesh(const TriangleMesh& mesh) {
   if (mesh.vertices.rows() == 0) return absl::InvalidArgumentError("the mesh has no vertices");
   if (mesh.faces.rows() == 0) return absl::InvalidArgumentError("the mesh has no faces");
   MF_RETURN_IF_ERROR(CheckFaceIndices(mesh));
+  if (AllFinite(mesh.vertices)) return absl::OkStatus();
   for (Eigen::Index v = 0; v < mesh.vertices.rows(); ++v) {
     if (!mesh.vertices.row(v).allFinite()) {
       return absl::InvalidArgumentError(absl::StrFormat("vertex %d is not finite: (%g, %g, %g)", v,
@@ -76,17 +105,20 @@ absl::StatusOr<TriangleMesh> MergeVertices(const TriangleMesh& mesh, const UvD* 
     return absl::InvalidArgumentError(
         absl::StrFormat("%d texture coordinates for %d vertices", uv->rows(), n));
   }
+  const bool all_finite = AllFinite(mesh.vertices);
   std::vector<int32_t> kept_faces;
-  std::vector<bool> used(n, false);
+  kept_faces.reserve(mesh.faces.rows());
+  std::vector<uint8_t> used(n, 0);
   for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
     bool finite = true;
-    for (int k = 0; k < 3; ++k) finite &= Corner(mesh, f, k).allFinite();
+    for (int k = 0; k < 3 && !all_finite; ++k) finite &= Corner(mesh, f, k).allFinite();
     if (!finite) continue;
     kept_faces.push_back(static_cast<int32_t>(f));
-    for (int k = 0; k < 3; ++k) used[mesh.faces(f, k)] = true;
+    for (int k = 0; k < 3; ++k) used[mesh.faces(f, k)] = 1;
   }
 
-  absl::flat_hash_map<VertexKey, int32_t> seen;
+  absl::flat_hash_map<VertexKey, int32_t, VertexKeyHash> seen;
+  seen.reserve(n);
   std::vector<int32_t> representative, new_index(n, -1);
   for (Eigen::Index v = 0; v < n; ++v) {
     if (!used[v]) continue;
@@ -125,8 +157,13 @@ TriangleMesh ConcatenateMeshes(const std::vector<TriangleMesh>& meshes) {
 
 Eigen::Matrix<double, 2, 3, Eigen::RowMajor> Bounds(const PointsD& points) {
   Eigen::Matrix<double, 2, 3, Eigen::RowMajor> bounds;
-  bounds.row(0) = points.colwise().minCoeff();
-  bounds.row(1) = points.colwise().maxCoeff();
+  bounds.row(0) = bounds.row(1) = points.row(0);
+  for (Eigen::Index v = 1; v < points.rows(); ++v) {
+    for (int k = 0; k < 3; ++k) {
+      bounds(0, k) = std::min(bounds(0, k), points(v, k));
+      bounds(1, k) = std::max(bounds(1, k), points(v, k));
+    }
+  }
   return bounds;
 }
 
@@ -145,19 +182,17 @@ absl::Status NormalizeMesh(TriangleMesh* mesh) {
   return absl::OkStatus();
 }
 
-PointsD FaceNormals(const TriangleMesh& mesh) {
+Eigen::RowVector3d FaceNormal(const TriangleMesh& mesh, Eigen::Index face) {
   // Shorter cross products have no direction; the published loader leaves their normals zero.
   constexpr double kNoDirection = 1e-13;
+  const Eigen::RowVector3d cross = FaceCross(mesh, face);
+  const double norm = Norm(cross);
+  return norm > kNoDirection ? Eigen::RowVector3d(cross * (1.0 / norm)) : Eigen::RowVector3d::Zero();
+}
+
+PointsD FaceNormals(const TriangleMesh& mesh) {
   PointsD normals(mesh.faces.rows(), 3);
-  for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) {
-    const Eigen::RowVector3d cross = FaceCross(mesh, f);
-    const double norm = Norm(cross);
-    if (norm > kNoDirection) {
-      normals.row(f) = cross * (1.0 / norm);
-    } else {
-      normals.row(f).setZero();
-    }
-  }
+  for (Eigen::Index f = 0; f < mesh.faces.rows(); ++f) normals.row(f) = FaceNormal(mesh, f);
   return normals;
 }
 

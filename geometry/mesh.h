@@ -35,6 +35,8 @@ absl::Status NormalizeMesh(TriangleMesh* mesh);
 
 /// (F,3) unit normals; zero for a face without area.
 PointsD FaceNormals(const TriangleMesh& mesh);
+/// The same of one face.
+Eigen::RowVector3d FaceNormal(const TriangleMesh& mesh, Eigen::Index face);
 std::vector<double> FaceAreas(const TriangleMesh& mesh);
 /// Running sum of FaceAreas, first to last; the last entry is the total area.
 std::vector<double> FaceAreaCumsum(const TriangleMesh& mesh);

@@ -1,5 +1,7 @@
 #include "geometry/nearest.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -147,7 +149,7 @@ class NearestPoints::Impl {
  private:
   static constexpr int32_t kLeafSize = kNearestLanes;
   static constexpr size_t kTopGroups = 4;
-  struct Item {
+  struct alignas(16) Item {
     std::array<float, 3> xyz;
     int32_t index;
   };
@@ -156,6 +158,60 @@ class NearestPoints::Impl {
     return huge_ || std::max({std::abs(q[0]), std::abs(q[1]), std::abs(q[2])}) > kLargest;
   }
 
+  static int WidestAxis(const Item* items, int32_t n) {
+    __m128 low = Coordinates(items[0]), high = low;
+    for (int32_t i = 1; i < n; ++i) {
+      low = _mm_min_ps(low, Coordinates(items[i]));
+      high = _mm_max_ps(high, Coordinates(items[i]));
+    }
+    alignas(16) float width[4];
+    _mm_store_ps(width, _mm_sub_ps(high, low));
+    int axis = 0;
+    for (int k = 1; k < 3; ++k) axis = width[k] > width[axis] ? k : axis;
+    return axis;
+  }
+
+  // std::nth_element by quickselect without a branch that coordinates decide: pivots from samples at the
+  // wanted rank, a little to the side that leaves less to look at.
+  static void Select(Item* items, int32_t n, int32_t middle, int axis) {
+    constexpr int kSamples = 15, kFew = 48, kPatience = 30;
+    for (int round = 0; n > kFew && round < kPatience; ++round) {
+      std::array<float, kSamples> samples;
+      for (int i = 0; i < kSamples; ++i) samples[i] = items[int64_t{i} * (n - 1) / (kSamples - 1)].xyz[axis];
+      std::sort(samples.begin(), samples.end());
+      const int64_t rank = int64_t{middle} * (kSamples - 1) / n;
+      const int aside = 2 * middle < n ? 2 : -1;
+      const float pivot = samples[std::clamp<int64_t>(rank + aside, 0, kSamples - 1)];
+      int32_t below = Partition(items, n, axis, pivot, [](float x, float p) { return x < p; });
+      if (below == 0) below = Partition(items, n, axis, pivot, [](float x, float p) { return x <= p; });
+      if (middle < below) {
+        n = below;
+      } else {
+        items += below, n -= below, middle -= below;
+      }
+    }
+    std::nth_element(items, items + middle, items + n,
+                     [axis](const Item& a, const Item& b) { return a.xyz[axis] < b.xyz[axis]; });
+  }
+
+  // Brings the items that are `first` to the front, and returns how many there are.
+  template <class First>
+  static int32_t Partition(Item* items, int32_t n, int axis, float pivot, First first) {
+    int32_t at = 0;
+    for (int32_t i = 0; i < n; ++i) {
+      const __m128i item = _mm_load_si128(reinterpret_cast<const __m128i*>(&items[i]));
+      const bool is_first = first(items[i].xyz[axis], pivot);
+      _mm_store_si128(reinterpret_cast<__m128i*>(&items[i]),
+                      _mm_load_si128(reinterpret_cast<const __m128i*>(&items[at])));
+      _mm_store_si128(reinterpret_cast<__m128i*>(&items[at]), item);
+      at += is_first;
+    }
+    return at;
+  }
+
+  // The fourth lane is the index, which nothing looks at.
+  static __m128 Coordinates(const Item& item) { return _mm_load_ps(item.xyz.data()); }
+
   // Halves the range at the widest side until it is one leaf: the lower half is a power of two of whole
   // leaves, so that any sixteen leaves in a row that belong to one node are a part of space.
   static void Split(Item* items, int32_t n) {
@@ -163,18 +219,9 @@ class NearestPoints::Impl {
     if (leaves < 2) return;
     int32_t half = 1;
     while (2 * half < leaves) half *= 2;
-    std::array<float, 3> low = items[0].xyz, high = low;
-    for (int32_t i = 1; i < n; ++i) {
-      for (int k = 0; k < 3; ++k) {
-        low[k] = std::min(low[k], items[i].xyz[k]);
-        high[k] = std::max(high[k], items[i].xyz[k]);
-      }
-    }
-    int axis = 0;
-    for (int k = 1; k < 3; ++k) axis = high[k] - low[k] > high[axis] - low[axis] ? k : axis;
+    const int axis = WidestAxis(items, n);
     const int32_t middle = half * kLeafSize;
-    std::nth_element(items, items + middle, items + n,
-                     [axis](const Item& a, const Item& b) { return a.xyz[axis] < b.xyz[axis]; });
+    Select(items, n, middle, axis);
     Split(items, middle);
     Split(items + middle, n - middle);
   }
