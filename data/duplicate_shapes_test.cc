@@ -122,7 +122,7 @@ TEST(ShapeSignature, OfASphereIsAnalytic) {
       EXPECT_EQ(signature.radii[i], r > 1 ? 1 : 0) << r;
     }
     EXPECT_NEAR(signature.distances[i], std::min(1.0f, d * d / 4), 0.02) << d;
-    if (r < 1.2f || r > 1.45f) {
+    if (r < 1.15f || r > 1.55f) {
       EXPECT_EQ(signature.eccentricities[i], r > 1.3f ? 1 : 0) << r;
     }
   }
