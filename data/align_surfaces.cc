@@ -73,27 +73,28 @@ class Surface {
     axes_ = solver.eigenvectors();
     if (axes_.determinant() < 0) axes_.col(0) *= -1;
     values_ = solver.eigenvalues();
-    std::vector<double> distances;
-    distances.reserve(points_.rows());
-    for (int64_t i = 0; i < points_.rows(); ++i) {
-      const Eigen::Vector3f p = points_.row(i).cast<float>();
-      distances.push_back(std::sqrt(nearest_->KNearest(p.data(), 2)[1].squared_distance));
-    }
-    within_ = SpacingOf(std::move(distances));
   }
   bool ok() const { return nearest_.has_value(); }
   const PointsD& points() const { return points_; }
   const NearestPoints& nearest() const { return *nearest_; }
   const Matrix3d& axes() const { return axes_; }  // columns, smallest eigenvalue first
   const Vector3d& values() const { return values_; }
-  const Spacing& within() const { return within_; }
+  // From a point to the nearest other one, for every `stride`-th point.
+  Spacing Within(int64_t stride) const {
+    std::vector<double> distances;
+    distances.reserve(points_.rows() / stride + 1);
+    for (int64_t i = 0; i < points_.rows(); i += stride) {
+      const Eigen::Vector3f p = points_.row(i).cast<float>();
+      distances.push_back(std::sqrt(nearest_->KNearest(p.data(), 2)[1].squared_distance));
+    }
+    return SpacingOf(std::move(distances));
+  }
 
  private:
   PointsD points_;
   std::optional<NearestPoints> nearest_;
   Matrix3d axes_;
   Vector3d values_;
-  Spacing within_;
 };
 
 // x -> scale * rotation * x + shift.
@@ -190,9 +191,10 @@ std::vector<Matrix3d> Starts(const Surface& a, const Surface& b) {
 SurfaceMatch Judge(const Surface& a, const Surface& b, const Motion& motion) {
   const Spacing there = SpacingOf(Distances(a, b, motion, 1)),
                 back = SpacingOf(Distances(b, a, motion.Inverse(), 1));
+  const Spacing in_a = a.Within(1), in_b = b.Within(1);
   SurfaceMatch match;
-  match.spacing = std::max(there.mean / b.within().mean, back.mean / a.within().mean);
-  match.tail = std::max(there.tail / b.within().tail, back.tail / a.within().tail);
+  match.spacing = std::max(there.mean / in_b.mean, back.mean / in_a.mean);
+  match.tail = std::max(there.tail / in_b.tail, back.tail / in_a.tail);
   const double points = static_cast<double>(std::min({a.points().rows(), b.points().rows(), int64_t{1024}}));
   match.same = match.spacing <= 1 + kSameExcess * std::sqrt(1024 / points) && match.tail <= kSameTail;
   return match;
@@ -204,6 +206,7 @@ SurfaceMatch CompareSurfaces(const PointsFRef& first, const PointsFRef& second) 
   const Surface a(first), b(second);
   SurfaceMatch best{INFINITY, INFINITY, false};
   if (!a.ok() || !b.ok()) return best;
+  const double spacing = b.Within(std::max<int64_t>(1, b.points().rows() / kMedium.points)).mean;
   std::vector<std::pair<double, Motion>> candidates;
   for (const Matrix3d& start : Starts(a, b)) candidates.emplace_back(0, Motion{start});
   for (const Stage& stage : {kCoarse, kMedium}) {
@@ -214,8 +217,11 @@ SurfaceMatch CompareSurfaces(const PointsFRef& first, const PointsFRef& second) 
     if (candidates.size() > stage.kept) candidates.resize(stage.kept);
   }
   for (auto& [mean, motion] : candidates) {
-    if (mean <= kHopeless * b.within().mean) Refine(a, b, 1, kFineSteps, &motion);
-    const SurfaceMatch match = Judge(a, b, motion);
+    SurfaceMatch match{mean / spacing, INFINITY, false};
+    if (match.spacing <= kHopeless) {
+      Refine(a, b, 1, kFineSteps, &motion);
+      match = Judge(a, b, motion);
+    }
     if (match.spacing < best.spacing) best = match;
     if (best.same) break;
   }

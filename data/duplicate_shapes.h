@@ -43,7 +43,8 @@ struct SurfaceMatch {
   /// Mean distance from a point of one to the nearest of the other, over the same within the other: 1 for two
   /// sets of independent samples of one surface, 0 for the same points; the larger of both directions.
   double spacing = 0;
-  /// The same of the 99.5 % quantiles: a part that only one of them has shows here.
+  /// The same of the 99.5 % quantiles: a part that only one of them has shows here. Infinite where the best
+  /// coarse alignment was hopeless; `spacing` is then its rough one.
   double tail = 0;
   /// spacing <= 1 + kSameExcess * sqrt(1024 / min(points, 1024)) and tail <= kSameTail. With 1024 and more
   /// points a table is told from one with legs a quarter longer; with fewer, less.
