@@ -237,6 +237,7 @@ Array MakeStringArray(const std::vector<std::string>& values) {
                 std::move(bytes));
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type cannot have them.
 #define MF_ARRAY_OF(T)                                                \
   template absl::StatusOr<std::vector<T>> Array::Values<T>() const;   \
   template absl::StatusOr<std::span<const T>> Array::View<T>() const; \
@@ -252,5 +253,6 @@ MF_ARRAY_OF(int32_t)
 MF_ARRAY_OF(uint64_t)
 MF_ARRAY_OF(int64_t)
 #undef MF_ARRAY_OF
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace manyform

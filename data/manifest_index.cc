@@ -63,14 +63,13 @@ absl::StatusOr<std::vector<ShapeEntry>> ListCacheFiles(const std::string& cache_
 
 absl::Status DescribeShapeFile(const std::string& path, bool checksum, ShapeEntry* entry,
                                ArrayLayout* layout) {
-  MF_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::Open(path));
+  // One mapping, so that what is said is of one file even if another takes its name meanwhile.
+  MF_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
+  MF_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::FromFile(path, file));
   *layout = LayoutOf(npz);
   entry->set_file_size(npz.file_size());
   entry->clear_checksum();
-  if (checksum) {
-    MF_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
-    entry->set_checksum(Xxh3(file->bytes()));
-  }
+  if (checksum) entry->set_checksum(Xxh3(file->bytes()));
   return absl::OkStatus();
 }
 

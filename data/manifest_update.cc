@@ -74,7 +74,7 @@ void ManifestUpdate::LookAgain(const ShapeEntry& entry, Change* change) {
   ShapeEntry now;
   ArrayLayout layout;
   // One that is gone or no shape any more is for its readers to find.
-  if (!DescribeShapeFile(path, /*checksum=*/true, &now, &layout).ok()) return;
+  if (!DescribeNow(path, /*checksum=*/true, &now, &layout).ok()) return;
   now.set_layout(layouts_.Number(layout));
   change->file = std::move(now);
 }
@@ -122,6 +122,17 @@ absl::StatusOr<std::unique_ptr<ManifestLock>> ManifestLock::Take(const std::stri
 ManifestLock::~ManifestLock() {
   RemoveLocked(path_);
   close(fd_);
+}
+
+absl::StatusOr<FileStamp> DescribeNow(const std::string& path, bool checksum, ShapeEntry* entry,
+                                      ArrayLayout* layout) {
+  while (true) {
+    const FileStamp stamp = StampOf(path);
+    const absl::Status status = DescribeShapeFile(path, checksum, entry, layout);
+    if (StampOf(path) != stamp) continue;
+    MF_RETURN_IF_ERROR(status);
+    return stamp;
+  }
 }
 
 FileStamp StampOf(const std::string& path) {

@@ -26,6 +26,10 @@ struct FileStamp {
 /// Links are followed.
 FileStamp StampOf(const std::string& path);
 
+/// DescribeShapeFile, and the stamp of what was described: tries again if the file was replaced meanwhile.
+absl::StatusOr<FileStamp> DescribeNow(const std::string& path, bool checksum, ShapeEntry* entry,
+                                      ArrayLayout* layout);
+
 /// Collects what files have become, then writes it into the manifest in one step. Thread-safe but for Apply.
 class ManifestUpdate {
  public:

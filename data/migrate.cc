@@ -20,7 +20,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/files.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/provenance.h"
 #include "base/result_writer.h"
@@ -153,17 +152,15 @@ class Migration {
     if (stat(file.path.c_str(), &info) != 0) return absl::ErrnoToStatus(errno, file.path);
     const FileStamp stamp = StampOf(file.path);
     MF_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> mapped, MappedFile::Open(file.path));
-    MF_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::Open(file.path));
+    MF_ASSIGN_OR_RETURN(const NpzReader npz, NpzReader::FromFile(file.path, mapped));
     MF_ASSIGN_OR_RETURN(const std::optional<std::string> bytes,
                         MigratedBytes(config_, npz, mapped->bytes(), file.path));
     if (!bytes) {
-      RenewEntries(file, npz, mapped->bytes(), stamp);
+      if (MayBeStale(file, npz, stamp)) MF_RETURN_IF_ERROR(SetEntries(file));
       return Outcome::kSkip;
     }
     MF_RETURN_IF_ERROR(Replace(file, info.st_mode, *bytes));
-    MF_ASSIGN_OR_RETURN(const NpzReader written, NpzReader::Open(file.path));
-    SetEntries(file, LayoutOf(written), {reinterpret_cast<const uint8_t*>(bytes->data()), bytes->size()},
-               StampOf(file.path));
+    MF_RETURN_IF_ERROR(SetEntries(file));
     return Outcome::kOk;
   }
 
@@ -182,27 +179,27 @@ class Migration {
     return absl::OkStatus();
   }
 
-  void SetEntries(const CacheFile& file, const ArrayLayout& layout, std::span<const uint8_t> bytes,
-                  FileStamp stamp) {
+  // Read anew: the lock went with the old file, and another migration may have been at the new one already.
+  absl::Status SetEntries(const CacheFile& file) {
     ShapeEntry now;
-    now.set_file_size(bytes.size());
-    now.set_checksum(Xxh3(bytes));
+    ArrayLayout layout;
+    MF_ASSIGN_OR_RETURN(const FileStamp stamp, DescribeNow(file.path, /*checksum=*/true, &now, &layout));
     ForEachManifest(file, [&](ManifestUpdate& manifest, const ShapeEntry& names) {
       manifest.Set(names, now, layout, stamp);
     });
+    return absl::OkStatus();
   }
 
   // A file that an earlier run has changed, through another view or before it was killed.
-  void RenewEntries(const CacheFile& file, const NpzReader& npz, std::span<const uint8_t> bytes,
-                    FileStamp stamp) {
+  bool MayBeStale(const CacheFile& file, const NpzReader& npz, FileStamp stamp) {
     const ArrayLayout layout = LayoutOf(npz);
     ShapeEntry now;
-    now.set_file_size(bytes.size());
+    now.set_file_size(npz.file_size());
     bool stale = false;
     ForEachManifest(file, [&](ManifestUpdate& manifest, const ShapeEntry& names) {
       stale |= manifest.MayBeStale(names, now, layout, stamp);
     });
-    if (stale) SetEntries(file, layout, bytes, stamp);
+    return stale;
   }
 
   template <class F>

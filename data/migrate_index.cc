@@ -54,6 +54,7 @@ absl::StatusOr<std::set<std::string>> ChooseSplits(const MigrateConfig& config,
 // One shape's part of the index.
 struct Indexed {
   ShapeEntry entry;
+  FileStamp stamp;
   std::string failure;
   bool kept = false;
 };
@@ -72,7 +73,7 @@ class Index {
     for (const ShapeEntry& entry : old.shapes()) entries[Key(entry)] = &entry;
     std::vector<Indexed> indexed(chosen_.shapes.size());
     MF_RETURN_IF_ERROR(IndexAll(old, entries, written, &indexed));
-    MF_RETURN_IF_ERROR(Write(indexed));
+    MF_RETURN_IF_ERROR(Write(&indexed));
     return Result(path, indexed);
   }
 
@@ -99,11 +100,11 @@ class Index {
       const std::string path = ShapePath(config_.cache_root(), one.entry);
       const auto known = entries.find(Key(one.entry));
       if (known != entries.end()) one.entry = *known->second;
-      const int64_t modified = StampOf(path).modified_ns;
+      one.stamp = StampOf(path);
       ArrayLayout layout;
       absl::Status status = DescribeShapeFile(path, /*checksum=*/false, &one.entry, &layout);
-      one.kept = status.ok() && !config_.overwrite() && known != entries.end() && modified < written &&
-                 known->second->file_size() == one.entry.file_size() &&
+      one.kept = status.ok() && !config_.overwrite() && known != entries.end() &&
+                 one.stamp.modified_ns < written && known->second->file_size() == one.entry.file_size() &&
                  (known->second->has_checksum() || !config_.checksums()) &&
                  old_layouts[known->second->layout()] == layout.SerializeAsString();
       if (one.kept) {
@@ -132,9 +133,22 @@ class Index {
     return failed;
   }
 
+  // A migration may have changed the file since, and noted so in the manifest that is about to be replaced.
+  void LookAgain(Indexed* one) {
+    const std::string path = ShapePath(config_.cache_root(), one->entry);
+    if (!one->failure.empty() || StampOf(path) == one->stamp) return;
+    ArrayLayout layout;
+    const absl::Status status = DescribeNow(path, config_.checksums(), &one->entry, &layout).status();
+    if (!status.ok()) one->failure = std::string(status.message());
+    one->entry.set_layout(layouts_.Number(layout));
+    one->kept = false;
+  }
+
   // Into the manifest as it is by now: other shards may have written it.
-  absl::Status Write(const std::vector<Indexed>& indexed) {
+  absl::Status Write(std::vector<Indexed>* shapes) {
     MF_ASSIGN_OR_RETURN(const std::unique_ptr<ManifestLock> lock, ManifestLock::Take(config_.cache_root()));
+    for (Indexed& one : *shapes) LookAgain(&one);
+    const std::vector<Indexed>& indexed = *shapes;
     MF_ASSIGN_OR_RETURN(CacheManifest now, ReadOld());
     absl::flat_hash_set<std::string> own, there;
     for (const Indexed& one : indexed) own.insert(Key(one.entry));

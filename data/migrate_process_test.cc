@@ -1,4 +1,4 @@
-// The program itself: killed, run twice at once, and on disks that are full or not to be written.
+// The program itself: killed, run several times at once, and on disks that are full or not to be written.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -141,7 +141,7 @@ TEST(MigrateProcess, CtrlCUpdatesTheManifestForWhatIsDone) {
   }
 }
 
-TEST(MigrateProcess, TwoAtOnceLoseNothing) {
+TEST(MigrateProcess, ThreeAtOnceLoseNothing) {
   const std::string one_by_one = NewFolder("one_by_one"), at_once = NewFolder("at_once");
   for (const std::string& root : {one_by_one, at_once}) WriteCache(root, 40);
   const auto arguments = [](const std::string& what, const std::string& root) {
@@ -151,8 +151,12 @@ TEST(MigrateProcess, TwoAtOnceLoseNothing) {
   ASSERT_EQ(RunProgram(arguments("pt_dist_pc_pool", one_by_one)).code, 0);
   const pid_t a = Start(arguments("pc_fps_order", at_once), testing::TempDir() + "/migrate_a.log");
   const pid_t b = Start(arguments("pt_dist_pc_pool", at_once), testing::TempDir() + "/migrate_b.log");
-  EXPECT_EQ(Wait(a), 0);
-  EXPECT_EQ(Wait(b), 0);
+  // Indexing reads what the others change under it.
+  const pid_t c =
+      Start({"what=manifest", "overwrite=1", "cache_root=" + at_once}, testing::TempDir() + "/migrate_c.log");
+  EXPECT_EQ(Wait(a), 0) << OrThrow(ReadFile(testing::TempDir() + "/migrate_a.log"));
+  EXPECT_EQ(Wait(b), 0) << OrThrow(ReadFile(testing::TempDir() + "/migrate_b.log"));
+  EXPECT_EQ(Wait(c), 0) << OrThrow(ReadFile(testing::TempDir() + "/migrate_c.log"));
   EXPECT_EQ(CountMigrated(at_once, "pc_fps_order"), 40);
   EXPECT_EQ(CountMigrated(at_once, "pt_dist_pc_pool"), 40);
   // Which array came first may differ; the arrays and the manifest's truth may not.

@@ -113,6 +113,11 @@ absl::Status NpzReader::Index() {
 
 absl::StatusOr<NpzReader> NpzReader::Open(const std::string& path) {
   MF_ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
+  return FromFile(path, std::move(file));
+}
+
+absl::StatusOr<NpzReader> NpzReader::FromFile(const std::string& path,
+                                              std::shared_ptr<const MappedFile> file) {
   NpzReader reader;
   reader.path_ = path;
   reader.bytes_ = file->bytes();

@@ -74,6 +74,8 @@ class NpzReader {
   /// with path and member for truncated or malformed files.
   static absl::StatusOr<NpzReader> Open(const std::string& path);
   static absl::StatusOr<NpzReader> FromBytes(std::string name, std::vector<uint8_t> bytes);
+  /// The same of a file that is mapped already.
+  static absl::StatusOr<NpzReader> FromFile(const std::string& path, std::shared_ptr<const MappedFile> file);
   const std::vector<NpzMember>& members() const { return members_; }
   bool Has(std::string_view name) const;
   uint64_t file_size() const { return bytes_.size(); }
