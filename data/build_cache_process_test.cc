@@ -194,6 +194,7 @@ TEST(BuildCacheProcess, ThreeShardsAtOnceAndTheirMerge) {
   const std::string whole = NewFolder("shards_whole"), out = NewFolder("shards");
   ASSERT_EQ(RunProgram(Arguments(kMeshes, whole)).code, 0);
   std::vector<pid_t> pids;
+  pids.reserve(3);
   for (int i = 0; i < 3; ++i) {
     pids.push_back(Start(With(Arguments(kMeshes, out), absl::StrCat("shard=", i, "/3")),
                          absl::StrCat(out, "_", i, ".log")));

@@ -130,6 +130,7 @@ TEST_F(Build, ManyAtOnceEndWithTheSameFiles) {
   MustBuild(Small(whole));
   std::atomic<int> built = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int round = 0; round < 10; ++round) {

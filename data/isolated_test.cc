@@ -66,6 +66,7 @@ TEST(RunIsolated, MemoryIsLimited) {
 
 TEST(RunIsolated, FromManyThreads) {
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t) {
     threads.emplace_back([t] {
       for (int i = 0; i < 20; ++i) {

@@ -60,6 +60,7 @@ TEST_F(Shards, AnyNumberOfThemMergesIntoTheFilesOfOneBuild) {
     const std::string out = NewTestFolder(absl::StrCat("merge_", n));
     // At once, as on several machines.
     std::vector<std::thread> threads;
+    threads.reserve(n);
     for (int i = 0; i < n; ++i) {
       threads.emplace_back([this, out, i, n] { MustBuild(Small(out, absl::StrCat(n - 1 - i, "/", n))); });
     }

@@ -28,7 +28,7 @@ FaceList FacesOf(const TriangleMesh& mesh) {
 }
 
 std::string Write(const std::string& name, const std::string& content) {
-  const std::string path = testing::TempDir() + "/" + name;
+  std::string path = testing::TempDir() + "/" + name;
   EXPECT_TRUE(WriteFileAtomically(path, content).ok());
   return path;
 }

@@ -17,7 +17,7 @@ constexpr float kCorners[4][3] = {{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
 constexpr uint16_t kFaces[4][3] = {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}};
 
 std::string Write(const std::string& name, const std::string& content) {
-  const std::string path = testing::TempDir() + "/" + name;
+  std::string path = testing::TempDir() + "/" + name;
   EXPECT_TRUE(WriteFileAtomically(path, content).ok());
   return path;
 }
