@@ -9,9 +9,7 @@
 namespace manyform {
 namespace {
 
-std::string Milliseconds(double ms) {
-  return ms < 1 ? absl::StrFormat("%.3f", ms) : absl::StrFormat(ms < 100 ? "%.2f" : "%.0f", ms);
-}
+std::string Milliseconds(double ms) { return absl::StrFormat("%.*f", ms < 1 ? 3 : ms < 100 ? 2 : 0, ms); }
 
 // 1234567 as "1.23 M".
 std::string Counted(double count) {

@@ -35,7 +35,7 @@ TEST(BenchTable, TheSlowerOfBytesAndOperationsIsTheLimit) {
 TEST(BenchTable, ColumnsAlignAndMissesShow) {
   EXPECT_EQ(BenchTable(TwoRows()),
             "stage             ms      target  bytes  ops  limit ms  from limit  published  faster\n"
-            "met             2.00  <= 4.00      1 M  5 M      1.00        2.0x      30.00   15.0x\n"
+            "met             2.00   <= 4.00      1 M  5 M      1.00        2.0x      30.00   15.0x\n"
             "missed by far  0.500  <= 0.250 !      -  1 M     0.100        5.0x          -       -\n");
 }
 

@@ -261,7 +261,7 @@ class ObjParser {
     number->resize(corners.size());
     for (size_t i = 0; i < corners.size(); ++i) (*number)[i] = numbers.Add(pair_of(corners[i]));
     std::vector<int32_t> rank;
-    const std::vector<VertexPair> pairs = numbers.Sorted(&rank);
+    std::vector<VertexPair> pairs = numbers.Sorted(&rank);
     for (int32_t& n : *number) n = rank[n];
     return pairs;
   }
