@@ -24,7 +24,7 @@ struct Stage {
   int steps;
   size_t kept;
 };
-constexpr Stage kCoarse = {96, 3, 10}, kMedium = {256, 10, 2};
+constexpr Stage kCoarse = {64, 2, 8}, kMedium = {160, 8, 2};
 constexpr int kFineSteps = 40;
 constexpr double kHopeless = 1.7;
 // Eigenvalues closer than this, relative to the larger, leave their axes free.
@@ -172,7 +172,7 @@ std::vector<Matrix3d> Starts(const Surface& a, const Surface& b) {
   const Vector3d values = (a.values() + b.values()) / 2;
   const bool low = values[1] - values[0] < kFreeAxes * values[1],
              high = values[2] - values[1] < kFreeAxes * values[2];
-  if (low && high) return SpreadRotations(120);
+  if (low && high) return SpreadRotations(96);
   std::vector<Matrix3d> turns;
   if (low || high) {
     AddTurns(Vector3d::Unit(low ? 2 : 0), 8, &turns);
