@@ -35,6 +35,7 @@ std::vector<int32_t> PlainRayOrder(const PointsF& d) {
   }
   std::sort(keys.begin(), keys.end());
   std::vector<int32_t> order;
+  order.reserve(keys.size());
   for (const auto& key : keys) order.push_back(std::get<2>(key));
   return order;
 }
