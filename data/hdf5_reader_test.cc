@@ -211,6 +211,15 @@ TEST(Hdf5Scans, WhatIsNoHdf5) {
   EXPECT_TRUE(absl::StrContains(status.message(), "empty.h5: is no HDF5 file")) << status;
 }
 
+// On these the library (1.10.8) writes through a null pointer, or runs out of memory.
+TEST(Hdf5Scans, WhatCrashesTheLibraryIsRefused) {
+  for (const char* name : {"crashes_library_1", "crashes_library_2"}) {
+    const std::string path = absl::StrCat("testdata/fuzz/hdf5/", name);
+    const absl::Status status = Hdf5Scans::Open(path).status();
+    EXPECT_TRUE(absl::StartsWith(status.message(), absl::StrCat(path, ": "))) << status;
+  }
+}
+
 // Cut anywhere, a file is refused; nothing is made up.
 TEST(Hdf5Scans, Truncated) {
   const Bytes whole = CountingHdf5(4, 50, {{2, 20, 3}, 4, ""});

@@ -42,8 +42,7 @@ void ExpectSeven(const absl::StatusOr<PointCloudFile>& cloud, bool normals = fal
 std::string Rows(absl::string_view separator, absl::string_view more = "", bool normals = false) {
   std::string text;
   for (int i = 0; i < 7; ++i) {
-    std::vector<double> row;
-    for (int k = 0; k < 3; ++k) row.push_back(Coordinate(i, k));
+    std::vector<double> row = {Coordinate(i, 0), Coordinate(i, 1), Coordinate(i, 2)};
     for (int k = 0; normals && k < 3; ++k) row.push_back(i % 3 == k);
     absl::StrAppend(&text, absl::StrJoin(row, separator), more, "\n");
   }

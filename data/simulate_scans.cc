@@ -125,6 +125,11 @@ absl::StatusOr<PointsD> SeeCacheFile(const std::string& path, const Eigen::Vecto
     return absl::DataLossError(
         absl::StrCat(path, ": ", cloud.rows(), " points with ", normals.rows(), " normals"));
   }
+  // Indexed caches do not say what they are.
+  if (normals.isZero(0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": array pc_n is zero, as a scan's is, not a mesh's"));
+  }
   MF_ASSIGN_OR_RETURN(const PointsF o, Points(*shape, "ray_o_pool"));
   MF_ASSIGN_OR_RETURN(const PointsF d, Points(*shape, "ray_d_pool"));
   MF_ASSIGN_OR_RETURN(const std::vector<float> hit, Floats(*shape, "ray_hit_pool", o.rows()));

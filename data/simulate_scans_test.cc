@@ -345,6 +345,10 @@ TEST(SimulateScans, WhatCannotBeSeen) {
   const absl::Status again = SimulateScans(Config(out, twice)).status();
   EXPECT_TRUE(absl::StrContains(again.message(), "is a scan; a mesh cache is needed")) << again;
 
+  fs::remove(out + "/manifest.binpb");
+  const absl::Status indexed = SimulateScans(Config(out, NewFolder("unseen_indexed"))).status();
+  EXPECT_TRUE(absl::StrContains(indexed.message(), ".npz: array pc_n is zero")) << indexed;
+
   // One mesh is damaged, and asked for.
   const CacheManifest meshes = OrThrow(ReadManifest(cache.root));
   std::ofstream(meshes.shapes(0).source()) << "no mesh";
