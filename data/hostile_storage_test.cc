@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
 
@@ -189,7 +188,7 @@ TEST_F(HostileStorage, DamagedSourcesAreListedAndLeftOut) {
   SplitManifest split = MakeCache(cache);
   ASSERT_TRUE(WriteSplitManifest(Path("split.json"), split).ok());
   Index(cache);
-  std::ofstream(cache + "/train/c0/0.npz", std::ios::trunc);
+  fs::resize_file(cache + "/train/c0/0.npz", 0);
   fs::remove(cache + "/train/c1/1.npz");
   fs::create_directory(cache + "/train/c1/1.npz");
   fs::remove(cache + "/train/c0/2.npz");
