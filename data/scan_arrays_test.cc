@@ -101,9 +101,10 @@ TEST(BuildScanArrays, PoolsAnswersAndZeros) {
 TEST(ScanStream, AnyOrderDrawsWhatOneLoopDraws) {
   const ScanPoolOptions options{.pt_pool = 9, .ray_pool = 1, .surface_ratio = 0.7, .surface_sigma = 0.1};
   constexpr int kScans = 1500;
-  std::vector<int64_t> num_points;
-  for (int i = 0; i < kScans; ++i) num_points.push_back(2 + i % 11);
+  std::vector<int64_t> num_points(kScans);
+  for (int i = 0; i < kScans; ++i) num_points[i] = 2 + i % 11;
   std::vector<ScanDraws> expected;
+  expected.reserve(kScans);
   NumpyRandomState random(77);
   for (const int64_t n : num_points) expected.push_back(*DrawScan(n, options, random));
 
@@ -125,6 +126,7 @@ TEST(ScanStream, AnyOrderDrawsWhatOneLoopDraws) {
   check(last, kScans - 1);
   check(last, 3);
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (int i = t; i < kScans; i += 4) check(shared, i);

@@ -265,7 +265,7 @@ TEST(BuildScanCache, ADamagedFileEndsTheRunByName) {
 
 // Cloud i of 20 points, moved and scaled, in each of the formats.
 std::string CloudRoot(absl::string_view name) {
-  const std::string root = NewFolder(name);
+  std::string root = NewFolder(name);
   const char* paths[] = {"train/chair/a.xyz", "train/chair/b.txt", "train/lamp/c d.pts", "test/chair/a.ply",
                          "test/lamp/\xc3\xa9.npy"};
   for (int i = 0; i < 5; ++i) {
