@@ -1,5 +1,6 @@
 /// \file
-/// Ctrl-C, SIGTERM and SIGUSR1 as a flag that loops look at: they finish or checkpoint what they hold, then return.
+/// Ctrl-C, SIGTERM and SIGUSR1 as a flag that loops look at: they finish or checkpoint what they hold, then
+/// return.
 #pragma once
 
 #include "absl/status/status.h"

@@ -60,7 +60,9 @@ TEST_P(Stages, EveryDraw) {
   NumpyRandomState raw(GetParam().seed), random(GetParam().seed);
   EXPECT_EQ(raw.Rand(n), golden_.Doubles("rand_face_pick"));
   EXPECT_EQ(raw.Rand(2 * n), golden_.Doubles("rand_lengths"));
-  const auto cloud = SamplePointCloud(mesh, n, random);
+  const auto surface = SurfaceSampler::Create(mesh);
+  ASSERT_TRUE(surface.ok()) << surface.status();
+  const auto cloud = SamplePointCloud(*surface, mesh, n, random);
   ASSERT_TRUE(cloud.ok()) << cloud.status();
   EXPECT_EQ(Flat(cloud->xyz), golden_.Floats("cache/pc_xyz"));
 
@@ -88,7 +90,7 @@ TEST_P(Stages, EveryDraw) {
   }
 
   if (kdtree_ && n < config_.dist_ref_points()) {
-    const auto reference = SampleSurface(mesh, config_.dist_ref_points(), random);
+    const auto reference = surface->Sample(config_.dist_ref_points(), random);
     ASSERT_TRUE(reference.ok()) << reference.status();
     EXPECT_EQ(Flat(PointsF(reference->points.cast<float>())), golden_.Floats("ref_points_f32"));
     raw.Rand(3 * config_.dist_ref_points());
