@@ -154,11 +154,14 @@ int SetTensorThreads(int num_threads) {
 }
 
 at::Tensor FeatureTensor(const float* feat, int64_t batch, int64_t length, c10::Device device) {
-  return at::from_blob(const_cast<float*>(feat), {batch, length, kFeat}, at::kFloat).to(device);
+  return at::from_blob(const_cast<float*>(feat), {batch, length, kFeat}, at::kFloat)
+      .to(device, /*non_blocking=*/true);
 }
 
 at::Tensor TypeTensor(const uint8_t* type, int64_t batch, int64_t length, c10::Device device) {
-  return at::from_blob(const_cast<uint8_t*>(type), {batch, length}, at::kByte).to(device).to(at::kLong);
+  return at::from_blob(const_cast<uint8_t*>(type), {batch, length}, at::kByte)
+      .to(device, /*non_blocking=*/true)
+      .to(at::kLong);
 }
 
 }  // namespace manyform

@@ -44,7 +44,8 @@ std::string HashTensors(const NamedTensors& tensors);
 
 /// Threads LibTorch uses, 0: all cores; returns how many.
 int SetTensorThreads(int num_threads);
-/// (B,T,15) and (B,T) tensors of a batch, types widened to i64. On the CPU the features are not copied.
+/// (B,T,15) and (B,T) tensors of a batch, types widened to i64. On the CPU the features are not copied; a GPU
+/// copies from page-locked memory while the program goes on: leave it be until the GPU was waited for.
 at::Tensor FeatureTensor(const float* feat, int64_t batch, int64_t length, c10::Device device = c10::kCPU);
 at::Tensor TypeTensor(const uint8_t* type, int64_t batch, int64_t length, c10::Device device = c10::kCPU);
 

@@ -51,4 +51,13 @@ absl::StatusOr<c10::Device> SelectDevice(const std::string& name) {
   return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
 }
 
+std::function<std::shared_ptr<void>(size_t bytes)> StagingAllocator(c10::Device device) {
+  if (device.is_cpu()) return nullptr;
+  return [type = device.type()](size_t bytes) -> std::shared_ptr<void> {
+    const auto memory =
+        std::make_shared<at::DataPtr>(at::globalContext().getPinnedMemoryAllocator(type)->allocate(bytes));
+    return {memory, memory->get()};
+  };
+}
+
 }  // namespace manyform

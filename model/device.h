@@ -2,6 +2,9 @@
 /// Where tensors live and are computed on.
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,5 +17,9 @@ namespace manyform {
 /// are made. \error InvalidArgument for another name; FailedPrecondition, with what is missing, where a GPU
 /// was asked for by name and cannot be used.
 absl::StatusOr<c10::Device> SelectDevice(const std::string& name);
+
+/// What allocates memory that `device` copies from while the program goes on (page-locked), freed with its
+/// last owner; null for the CPU, which copies nothing.
+std::function<std::shared_ptr<void>(size_t bytes)> StagingAllocator(c10::Device device);
 
 }  // namespace manyform

@@ -32,5 +32,15 @@ TEST(SelectDevice, AskedForByNameItIsThereOrAnErrorSaysWhy) {
   }
 }
 
+TEST(StagingAllocator, OnlyGpusNeedOne) {
+  EXPECT_FALSE(StagingAllocator(c10::kCPU));
+  const auto named = SelectDevice("cuda:0");
+  if (!named.ok()) GTEST_SKIP() << named.status();
+  const auto memory = StagingAllocator(*named)(64);
+  const at::Tensor staged = at::from_blob(memory.get(), {16}, at::kFloat).fill_(2);
+  EXPECT_TRUE(staged.is_pinned());
+  EXPECT_EQ(staged.to(*named, /*non_blocking=*/true).sum().item<float>(), 32);
+}
+
 }  // namespace
 }  // namespace manyform

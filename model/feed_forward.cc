@@ -1,6 +1,7 @@
 #include "model/feed_forward.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -34,7 +35,13 @@ class FeedForwardFunction : public torch::autograd::Function<FeedForwardFunction
 
 at::Tensor FeedForward(const at::Tensor& x, const at::Tensor& w1, const at::Tensor& b1, const at::Tensor& w2,
                        const at::Tensor& b2) {
-  if (at::GradMode::is_enabled()) return FeedForwardFunction::apply(x, w1, b1, w2, b2);
+  if (at::GradMode::is_enabled()) {
+    // Autocast does not reach the backward pass of a function of one's own, so that it gets what is cast.
+    const c10::DeviceType device = x.device().type();
+    const bool casts = at::autocast::is_autocast_enabled(device);
+    const at::ScalarType type = casts ? at::autocast::get_autocast_dtype(device) : x.scalar_type();
+    return FeedForwardFunction::apply(x.to(type), w1.to(type), b1.to(type), w2.to(type), b2.to(type));
+  }
   return at::linear(at::gelu(at::linear(x, w1, b1)), w2, b2);
 }
 

@@ -83,6 +83,7 @@ void QueryTransformer::Bind() {
 }
 
 at::Tensor QueryTransformer::Embed(const at::Tensor& feat, const at::Tensor& type_id) const {
+  const PrecisionScope scope(device(), precision_);
   const at::Tensor inner = at::gelu(at::linear(feat, mlp0_w_, mlp0_b_));
   const at::Tensor place = pos_emb_.slice(1, 0, feat.size(1));
   return at::linear(inner, mlp2_w_, mlp2_b_) + at::embedding(type_emb_, type_id) + place;
@@ -125,11 +126,12 @@ at::Tensor QueryTransformer::EncodeDecode(const at::Tensor& feat, const at::Tens
 
 Hidden QueryTransformer::Forward(const at::Tensor& feat, const at::Tensor& type_id,
                                  const ForwardOptions& options) const {
+  const PrecisionScope scope(device(), precision_);
   Hidden out;
   out.z = Embed(feat, type_id);
   out.h = config_.arch == Architecture::kCausal ? Stack(out.z, options)
                                                 : EncodeDecode(feat, type_id, out.z, options);
-  if (options.need_z_hat) out.z_hat = at::linear(out.h, head_w_, head_b_);
+  if (options.need_z_hat) out.z_hat = at::linear(out.h, head_w_, head_b_).to(at::kFloat);
   return out;
 }
 

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "model/attention.h"
 #include "model/named_tensors.h"
+#include "model/precision.h"
 #include "model/transformer_parameters.h"
 
 namespace manyform {
@@ -49,6 +50,9 @@ class QueryTransformer {
   /// Moves the weights; parameters() are new leaves afterwards.
   void To(c10::Device device);
   c10::Device device() const { return pos_emb_.device(); }
+  /// Of Embed and Forward, whose results are f32 in any case. f32 unless set.
+  void SetPrecision(Precision precision) { precision_ = precision; }
+  Precision precision() const { return precision_; }
 
   /// feat (B,T,15) f32, type_id (B,T) i64. \pre T <= max_len, 0 <= types < n_types
   at::Tensor Embed(const at::Tensor& feat, const at::Tensor& type_id) const;
@@ -66,6 +70,7 @@ class QueryTransformer {
                           const ForwardOptions& options) const;
 
   TransformerConfig config_;
+  Precision precision_ = Precision::kF32;
   NamedTensors parameters_;
   at::Tensor pos_emb_, type_emb_, mlp0_w_, mlp0_b_, mlp2_w_, mlp2_b_, head_w_, head_b_;
   std::vector<TransformerLayer> encoder_, decoder_;

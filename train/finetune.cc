@@ -90,6 +90,7 @@ class FinetuneRun {
   FinetunePlan plan_;
   FinetuneData data_;
   Pooling pooling_ = Pooling::kMeanAnswers;
+  Precision precision_ = Precision::kF32;
   std::string checkpoint_hash_;
   std::optional<QueryTransformer> model_;
   std::optional<ClassifierHead> head_;
@@ -123,6 +124,7 @@ absl::Status FinetuneRun::CreateModel() {
 
 void FinetuneRun::MakeOptimizer() {
   NamedTensors parameters;
+  model_->SetPrecision(precision_);
   model_->SetRequiresGrad(!config_.freeze_backbone());
   if (!config_.freeze_backbone()) parameters = model_->parameters();
   for (const auto& [name, tensor] : head_->parameters())
@@ -133,6 +135,7 @@ void FinetuneRun::MakeOptimizer() {
 
 absl::Status FinetuneRun::SetWeights(const NamedTensors& model, const NamedTensors& head) {
   MF_ASSIGN_OR_RETURN(model_, QueryTransformer::FromTensors(plan_.sizes, model));
+  model_->SetPrecision(precision_);
   MF_ASSIGN_OR_RETURN(head_, ClassifierHead::FromTensors(
                                  plan_.sizes.d_model, static_cast<int64_t>(data_.class_names.size()), head));
   model_->To(device_);
@@ -163,6 +166,7 @@ absl::Status FinetuneRun::Continue() {
 
 absl::Status FinetuneRun::Begin() {
   NoteSeed("seed", static_cast<uint64_t>(config_.seed()));
+  MF_ASSIGN_OR_RETURN(precision_, ParsePrecision(config_.precision()));
   MF_RETURN_IF_ERROR(CreateModel());
   MF_ASSIGN_OR_RETURN(data_, OpenFinetuneData(config_, plan_));
   MF_ASSIGN_OR_RETURN(pooling_, ParsePooling(config_.cls_pooling(), plan_.layout.qa_tokens));
@@ -289,6 +293,7 @@ absl::Status FinetuneRun::TrainEpochs() {
   options.drop_last = false;
   options.num_workers = config_.num_workers();
   options.length = data_.length;
+  options.allocate = StagingAllocator(device_);
   options.first_epoch = epoch_;
   options.epochs = config_.epochs();
   // Draws count the training shapes; `fill` looks up which they are.

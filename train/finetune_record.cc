@@ -148,9 +148,9 @@ FinetuneResult MakeFinetuneResult(const FinetuneConfig& config, const FinetunePl
   AddMetric("best_ep", static_cast<double>(outcome.best_epoch), record);
   record->set_checkpoint_hash(outcome.checkpoint_hash);
   record->set_split_hash(data.fingerprint);
-  record->set_precision("f32");
-  record->set_protocol_signature(
-      Sha256Hex(absl::StrCat(settings.signed_text(), "split=", data.fingerprint, "\nprecision=f32\n")));
+  record->set_precision(config.precision());
+  record->set_protocol_signature(Sha256Hex(absl::StrCat(settings.signed_text(), "split=", data.fingerprint,
+                                                        "\nprecision=", config.precision(), "\n")));
   return result;
 }
 

@@ -33,10 +33,15 @@ void AdamW::ClearGradients() {
 }
 
 double AdamW::GradientNorm() const {
+  std::vector<at::Tensor> norms;
+  for (const auto& [name, tensor] : parameters_)
+    if (tensor.grad().defined()) norms.push_back(at::linalg_vector_norm(tensor.grad(), 2));
+  if (norms.empty()) return 0;
+  // In one piece: a GPU is waited for once.
+  const at::Tensor together = at::stack(norms).cpu().to(at::kDouble);
   double sum = 0;
-  for (const auto& [name, tensor] : parameters_) {
-    if (!tensor.grad().defined()) continue;
-    const double norm = at::linalg_vector_norm(tensor.grad(), 2).item<double>();
+  for (int64_t i = 0; i < together.numel(); ++i) {
+    const double norm = together.const_data_ptr<double>()[i];
     sum += norm * norm;
   }
   return std::sqrt(sum);

@@ -250,6 +250,7 @@ absl::StatusOr<std::unique_ptr<BatchLoader>> PretrainRun::OpenLoader(
   options.drop_last = corpus_.draws_per_epoch >= config_.batch();
   options.num_workers = config_.num_workers();
   options.draws = corpus_.draws;
+  options.allocate = StagingAllocator(device_);
   options.fill = [this, &datasets](const Draw& draw, int64_t epoch, int64_t index, std::span<float> feat,
                                    std::span<uint8_t> type) {
     return TrainTokens(datasets[draw.dataset], draw.shape, static_cast<uint64_t>(config_.seed()), epoch,

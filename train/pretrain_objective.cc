@@ -34,6 +34,8 @@ absl::StatusOr<LoadedModel> LoadTeacher(const PretrainConfig& config, int64_t ma
     LogLine(absl::StrCat("the teacher's position embedding resized from ", sizes.max_len, " to ", max_len));
     teacher.model.ResizePositions(max_len);
   }
+  MF_ASSIGN_OR_RETURN(const Precision precision, ParsePrecision(config.precision()));
+  teacher.model.SetPrecision(precision);
   NoteInput(config.teacher_ckpt(), teacher.hash);
   return teacher;
 }

@@ -34,6 +34,10 @@ absl::StatusOr<PretrainState> MakeState(const PretrainConfig& config, const Corp
                                         QueryTransformer model, const NamedTensors* heads,
                                         c10::Device device) {
   model.To(device);
+  MF_ASSIGN_OR_RETURN(const Precision precision, ParsePrecision(config.precision()));
+  if (precision == Precision::kBf16 && !HasBf16Arithmetic(device))
+    LogLine("precision=bf16: this processor has no arithmetic for it; f32 is faster here");
+  model.SetPrecision(precision);
   MF_ASSIGN_OR_RETURN(
       PretrainObjective objective,
       PretrainObjective::Create(config, model.config().max_len, TotalBatches(config, corpus), heads, device));
