@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "data/manifest.h"
+#include "data/testing/golden_tolerance.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -76,10 +77,14 @@ void ExpectSameArrays(const std::string& path, const std::string& golden) {
   ASSERT_TRUE(b.ok()) << b.status();
   ASSERT_EQ(a->members().size(), b->members().size());
   for (const NpzMember& member : b->members()) {
-    const std::vector<double> x = *a->Read(member.name)->Values<double>();
-    const std::vector<double> y = *b->Read(member.name)->Values<double>();
-    ASSERT_EQ(x.size(), y.size()) << member.name;
-    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-6) << path << " " << member.name;
+    const auto ours = a->Read(member.name);
+    ASSERT_TRUE(ours.ok()) << ours.status();
+    const Array theirs = *b->Read(member.name);
+    EXPECT_EQ(ours->dtype, theirs.dtype) << member.name;
+    ASSERT_EQ(ours->shape, theirs.shape) << member.name;
+    const std::vector<double> x = *ours->Values<double>(), y = *theirs.Values<double>();
+    const double tolerance = ShapeTolerance(member.name, "kdtree");
+    for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], tolerance) << path << " " << member.name;
   }
 }
 
@@ -321,11 +326,17 @@ TEST(BuildCache, NothingToBuildIsAnError) {
 }
 
 TEST(BuildCache, MoreThanTheDiskHoldsIsRefusedBeforeWork) {
-  const std::string out = NewFolder("full");
-  BuildCacheConfig config = TinyConfig(std::string(kTiny) + "meshes", out);
-  // Thirteen shapes of three gigabytes and more; a machine with room for them passes over this.
-  config.set_ray_pool(60'000'000);
-  if (*FreeDiskBytes(out) > uint64_t{13} * 60'000'000 * 64) GTEST_SKIP() << "too much free space";
+  constexpr int kMeshes = 1000, kBytesPerRay = 64;
+  const std::string root = NewFolder("full_meshes"), out = NewFolder("full");
+  for (int i = 0; i < kMeshes; ++i) {
+    const std::string path = absl::StrCat(root, "/c/", i, "/models/model_normalized.obj");
+    ASSERT_TRUE(WriteFileAtomically(path, "").ok());
+  }
+  BuildCacheConfig config = TinyConfig(root, out);
+  // As many rays as just do not fit. What else is on the disk may take or give a quarter meanwhile.
+  const uint64_t rays = 5 * (*FreeDiskBytes(out) / 4 / kMeshes / kBytesPerRay);
+  ASSERT_LE(rays, 100'000'000u) << "beyond what the option takes: more meshes are needed";
+  config.set_ray_pool(static_cast<int32_t>(rays));
   const auto status = BuildCache(config).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), "bytes, but only")) << status;

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "base/files.h"
 #include "data/mesh_reader.h"
+#include "data/testing/golden_tolerance.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
@@ -67,9 +68,7 @@ TEST_P(GoldenShapes, WholeCacheFromMeshAndSeed) {
   const auto arrays =
       Build(kFolder + golden["mesh"].get<std::string>(), ConfigOf(golden["params"]), golden["seed"]);
   ASSERT_TRUE(arrays);
-  const bool exact_distances = golden["params"]["pt_dist_mode"] == "mesh";
-  const std::map<std::string, double> tolerances = {
-      {"pt_dist_pool", exact_distances ? 1e-6 : 0}, {"ray_d_pool", 1e-6}, {"ray_t_pool", 3e-7}};
+  const std::string distances = golden["params"]["pt_dist_mode"];
   ASSERT_EQ(arrays->size(), npz->members().size());
   for (size_t i = 0; i < arrays->size(); ++i) {
     const auto& [name, array] = (*arrays)[i];
@@ -78,8 +77,7 @@ TEST_P(GoldenShapes, WholeCacheFromMeshAndSeed) {
     EXPECT_EQ(array.dtype, expected.dtype) << name;
     ASSERT_EQ(array.shape, expected.shape) << name;
     const std::vector<double> a = *array.Values<double>(), b = *expected.Values<double>();
-    const auto found = tolerances.find(name);
-    const double tolerance = found == tolerances.end() ? 0 : found->second;
+    const double tolerance = ShapeTolerance(name, distances);
     for (size_t k = 0; k < a.size(); ++k) ASSERT_NEAR(a[k], b[k], tolerance) << name << " " << k;
   }
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "data/testing/golden_npz.h"
+#include "data/testing/golden_tolerance.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -70,35 +71,32 @@ class DatasetTest : public testing::Test {
     }
     throw std::runtime_error("no shape " + path);
   }
-  // Copied values to the bit, what was moved or computed to 1e-6.
-  static float Tolerance(const TokenOptions& tokens) {
-    return tokens.augment.Any() || tokens.gradient.include || tokens.uncertainty.include ? 1e-6f : 0;
-  }
   // Compares sequence `k` of a golden item that holds one or more of them.
-  void ExpectItem(const std::string& item, int64_t k, const Sequence& got, float computed) const {
+  void ExpectItem(const std::string& item, int64_t k, const Sequence& got, const TokenOptions& options) const {
     const std::vector<float> feat = arrays_->Get<float>(item + "/feat");
     const std::vector<uint8_t> type = arrays_->Get<uint8_t>(item + "/type");
     ASSERT_LE((k + 1) * got.feat.size(), feat.size());
-    for (size_t i = 0; i < got.feat.size(); ++i) {
-      // Hit positions are computed in any case.
-      const float tolerance = i % kFeatures < 3 ? std::max(computed, 1.2e-7f) : computed;
-      const float expected = feat[k * got.feat.size() + i];
-      ASSERT_LE(std::abs(got.feat[i] - expected), tolerance * std::max(1.0f, std::abs(expected)))
-          << item << " " << i / kFeatures << "[" << i % kFeatures << "]";
-    }
     for (size_t i = 0; i < got.type.size(); ++i) {
       ASSERT_EQ(got.type[i], type[k * got.type.size() + i]) << item << " " << i;
+    }
+    for (size_t i = 0; i < got.feat.size(); ++i) {
+      const size_t token = i / kFeatures, feature = i % kFeatures;
+      ASSERT_LE(std::abs(got.feat[i] - feat[k * got.feat.size() + i]),
+                TokenTolerance(got.type[token], static_cast<int64_t>(feature), options))
+          << item << " " << token << "[" << feature << "]";
     }
   }
   void ExpectEvaluation(const Json& c, const TokenDataset& dataset) const {
     const Json& args = c["args"];
+    TokenOptions applied = dataset.tokens;
+    if (!applied.augment.in_eval) applied.augment = {};
     for (size_t j = 0; j < c["order"].size(); ++j) {
       const int64_t shape = Index(golden_["paths"][c["order"][j].get<int>()]);
       for (int64_t k = 0; k < args.value("mc_eval_k", 1); ++k) {
         Sequence s(dataset.tokens);
         const absl::Status status = EvalTokens(dataset, shape, args.value("eval_seed", 0), k, s.feat, s.type);
         ASSERT_TRUE(status.ok()) << status;
-        ExpectItem(absl::StrCat(c["key"].get<std::string>(), "/", j), k, s, Tolerance(dataset.tokens));
+        ExpectItem(absl::StrCat(c["key"].get<std::string>(), "/", j), k, s, applied);
       }
     }
   }
@@ -110,7 +108,7 @@ class DatasetTest : public testing::Test {
       Sequence s(dataset.tokens);
       const auto pools = OrThrow(shapes_->Answers(shape, dataset.backend));
       ASSERT_TRUE(BuildTokens(*pools, dataset.tokens, random, s.feat, s.type).ok());
-      ExpectItem(absl::StrCat(c["key"].get<std::string>(), "/", j), 0, s, Tolerance(dataset.tokens));
+      ExpectItem(absl::StrCat(c["key"].get<std::string>(), "/", j), 0, s, dataset.tokens);
     }
     EXPECT_EQ(random.Next32(), c["next_u32_global"].get<uint32_t>());
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "data/testing/golden_npz.h"
+#include "data/testing/golden_tolerance.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -43,22 +44,12 @@ Pools PoolsOf(const Json& c, const Json& shapes) {
   return pools;
 }
 
-// Copied values to the bit, hit positions to 1e-7, gradients (of points) and uncertainty (of rays) to 1e-6.
-float Tolerance(uint8_t type, int64_t feature) {
-  const bool point = type == kPoint || type == kQueryPoint, ray = type == kRay || type == kAnswerRay;
-  if (ray && feature < 3) return 1.2e-7f;
-  if (point && feature >= 3 && feature < 9) return 1e-6f;
-  return ray && feature == 10 ? 1e-6f : 0;
-}
-
 void ExpectFeatures(const std::vector<float>& got, const std::vector<float>& expected,
-                    const std::vector<uint8_t>& type) {
+                    const std::vector<uint8_t>& type, const TokenOptions& options) {
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) {
     const auto token = static_cast<int64_t>(i) / kFeatures, feature = static_cast<int64_t>(i) % kFeatures;
-    // Gradients reach pt_grad_clip.
-    const float size = std::max(1.0f, std::abs(expected[i]));
-    ASSERT_LE(std::abs(got[i] - expected[i]), Tolerance(type[token], feature) * size)
+    ASSERT_LE(std::abs(got[i] - expected[i]), TokenTolerance(type[token], feature, options))
         << "token " << token << "[" << feature << "]";
   }
 }
@@ -83,7 +74,7 @@ TEST(Tokens, AsPublished) {
     }
     ASSERT_TRUE(status.ok()) << status;
     EXPECT_EQ(type, arrays.Get<uint8_t>(key + "/type"));
-    ExpectFeatures(feat, arrays.Get<float>(key + "/feat"), type);
+    ExpectFeatures(feat, arrays.Get<float>(key + "/feat"), type, options);
     EXPECT_EQ(random.Next32(), c["next_u32"].get<uint32_t>());
     ++compared;
   }
