@@ -40,6 +40,9 @@ TEST(Golden, DistanceGridsAndTheirSamples) {
     }
     const PointsF query = golden.PointsOf(prefix + "query");
     EXPECT_EQ(SampleTrilinear(udf, g, query), golden.Floats(prefix + "trilinear"));
+    std::vector<float> rounded = udf;
+    for (float& d : rounded) d = static_cast<float>(Eigen::half(d));
+    EXPECT_EQ(SampleTrilinear(rounded, g, query), golden.Floats(prefix + "trilinear_f16grid"));
     EXPECT_EQ(SampleTrilinear(udf, g, query, GridPosition::kTimesHalfSide),
               golden.Floats(prefix + "trilinear_utils"));
   }

@@ -24,6 +24,21 @@ TEST(Golden, FarthestPointOrder) {
             golden.Ints("fps/uniform_order_all"));
 }
 
+TEST(Golden, FarthestOfRandomCandidates) {
+  const Golden golden("b_shapes/functions");
+  const PointsF points = golden.PointsOf("fps/uniform_points");
+  for (const int m : {64, 4096}) {
+    NumpyRandomState random(3);
+    const std::vector<int64_t> candidates =
+        *random.Choice(points.rows(), std::min<int64_t>(m, points.rows()), /*replace=*/false);
+    std::vector<int32_t> chosen;
+    for (const int32_t i : FarthestPointOrder(points(candidates, Eigen::all), 32)) {
+      chosen.push_back(static_cast<int32_t>(candidates[i]));
+    }
+    EXPECT_EQ(chosen, golden.Ints(absl::StrCat("fps/rfps_seed3_m", m, "_k32"))) << m;
+  }
+}
+
 std::vector<int32_t> PlainFarthest(const PointsF& points, int64_t k) {
   std::vector<float> nearest(points.rows(), std::numeric_limits<float>::infinity());
   std::vector<int32_t> order = {static_cast<int32_t>(FarthestFromCentroid(points))};
