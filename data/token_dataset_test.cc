@@ -72,7 +72,8 @@ class DatasetTest : public testing::Test {
     throw std::runtime_error("no shape " + path);
   }
   // Compares sequence `k` of a golden item that holds one or more of them.
-  void ExpectItem(const std::string& item, int64_t k, const Sequence& got, const TokenOptions& options) const {
+  void ExpectItem(const std::string& item, int64_t k, const Sequence& got,
+                  const TokenOptions& options) const {
     const std::vector<float> feat = arrays_->Get<float>(item + "/feat");
     const std::vector<uint8_t> type = arrays_->Get<uint8_t>(item + "/type");
     ASSERT_LE((k + 1) * got.feat.size(), feat.size());

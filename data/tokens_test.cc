@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "data/testing/golden_npz.h"
 #include "data/testing/golden_tolerance.h"
+#include "geometry/testing/golden.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -80,6 +82,58 @@ TEST(Tokens, AsPublished) {
   }
   EXPECT_EQ(compared, 91);
   EXPECT_EQ(refused, 1);
+}
+
+// What the published program drew, call by call, is what a sample is made of.
+TEST(Tokens, EveryDrawIsThePublishedOne) {
+  const Json golden = GoldenJson("c_tokens/tokens.json");
+  const GoldenNpz arrays("c_tokens/tokens.npz");
+  int compared = 0;
+  for (const Json& c : golden["cases"]) {
+    if (c.contains("error")) continue;
+    const std::string key = c["key"];
+    SCOPED_TRACE(key);
+    const Pools pools = PoolsOf(c, golden["shapes"]);
+    const TokenOptions options = OptionsOf(c);
+    NumpyRandomState calls(c["seed"].get<uint32_t>()), random(c["seed"].get<uint32_t>());
+    const Sample sample = OrThrow(DrawSample(pools, options, random));
+    const auto sorted = [](std::vector<int64_t> v) {
+      std::sort(v.begin(), v.end());
+      return v;
+    };
+    for (size_t j = 0; j < c["draws"].size(); ++j, ++compared) {
+      const std::string call = c["draws"][j], name = absl::StrCat(key, "/draw", j);
+      if (call == "rand()") {
+        const double drawn = calls.Double();
+        EXPECT_EQ(std::vector<double>{drawn}, arrays.Get<double>(name));
+        EXPECT_EQ(sample.rays_missing, drawn < options.drop_ray_prob);
+        continue;
+      }
+      // "choice(400, size=12, replace=False)", or from an array, that of the points no order names.
+      int n = 0, k = 0;
+      char replace[8] = "";
+      ASSERT_EQ(sscanf(call.c_str() + call.find_first_of("0123456789"), "%d%*[^0-9]%d, replace=%7[A-Za-z]",
+                       &n, &k, replace),
+                3);
+      std::vector<int64_t> drawn = OrThrow(calls.Choice(n, k, replace[0] == 'T'));
+      if (call.find("array") != std::string::npos) {
+        std::vector<int64_t> unnamed;
+        for (int32_t i = 0; i < pools.xyz.rows(); ++i) {
+          if (std::count(pools.fps_order.begin(), pools.fps_order.end(), i) == 0) unnamed.push_back(i);
+        }
+        for (int64_t& i : drawn) i = unnamed[i];
+      }
+      EXPECT_EQ(drawn, arrays.Get<int64_t>(name));
+      const bool of_points = n != pools.ray_o.rows();
+      if (!of_points) {
+        EXPECT_EQ(sorted(sample.rays), sorted(drawn));
+      } else if (options.sampling == PointSampling::kRandom) {
+        EXPECT_EQ(sorted(sample.points), sorted(drawn));
+      }
+    }
+    EXPECT_EQ(calls.Next32(), c["next_u32"].get<uint32_t>());
+  }
+  EXPECT_EQ(compared, 170);
 }
 
 TEST(Tokens, NamesAreRefusedOrKnown) {
@@ -159,6 +213,25 @@ TEST(Layout, EveryTokenStandsWhereItIsReadFrom) {
     EXPECT_EQ(woven[8 * 15 + k], split[8 * 15 + k]);
     EXPECT_EQ(woven[7 * 15 + k], split[4 * 15 + k]);
     EXPECT_EQ(woven[7 * 15 + k] + woven[8 * 15 + k], legacy[4 * 15 + k]);
+  }
+}
+
+TEST(Sampling, RandomFarthestIsThePublishedOne) {
+  const Golden golden("b_shapes/functions");
+  const PointsF points = golden.PointsOf("fps/uniform_points");
+  const std::vector<float> distances(points.rows());
+  Pools pools;
+  new (&pools.xyz) PointsFMap(points.data(), points.rows(), 3);
+  pools.distance = distances;
+  for (const int m : {64, 4096}) {
+    NumpyRandomState random(3);
+    const TokenOptions options{.n_point = 32, .n_ray = 0, .sampling = PointSampling::kRfps, .rfps_m = m};
+    std::vector<int64_t> got = OrThrow(DrawSample(pools, options, random)).points;
+    std::vector<int32_t> expected = golden.Ints(absl::StrCat("fps/rfps_seed3_m", m, "_k32"));
+    // They are read in another order.
+    std::sort(got.begin(), got.end());
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(got, std::vector<int64_t>(expected.begin(), expected.end())) << m;
   }
 }
 
