@@ -1,7 +1,6 @@
 // The program itself, killed, starved and fed with bad input.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/files.h"
+#include "base/testing/small_disk.h"
 #include "data/manifest.h"
 #include "gtest/gtest.h"
 
@@ -244,26 +244,24 @@ TEST(BuildCacheProcess, ConfigErrorsAreTwo) {
 // A disk of its own, of 96 KiB: some shapes fit, not all.
 TEST(BuildCacheProcess, FullDisk) {
   const std::string disk = NewFolder("disk"), whole = NewFolder("disk_whole");
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=96k,mode=777") != 0) {
-    GTEST_SKIP() << "may not mount a small disk here";
-  }
+  auto mounted = SmallDisk::Mount(disk, "96k");
+  if (!mounted.ok()) GTEST_SKIP() << mounted.status();
   const std::string out = disk + "/cache";
   const Ran refused = RunProgram(Arguments(kMeshes, out));
   // What the others leave: told before work that there is room, the program finds that there is not.
   std::vector<std::string> compressed = With(Arguments(kMeshes, out), "compress=true");
   const Ran full = RunProgram(compressed);
   const auto left = Tree(disk);
-  const bool grown = mount("none", disk.c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0;
-  const Ran resumed = grown ? RunProgram(compressed) : Ran{};
+  const absl::Status grown = (*mounted)->Resize("64m");
+  const Ran resumed = grown.ok() ? RunProgram(compressed) : Ran{};
   const auto tree = Tree(out);
-  umount2(disk.c_str(), MNT_DETACH);
 
   EXPECT_EQ(refused.code, 1);
   EXPECT_TRUE(absl::StrContains(refused.log, "bytes, but only")) << refused.log;
   EXPECT_EQ(full.code, 1) << full.log;
   EXPECT_TRUE(absl::StrContains(full.log, "No space left on device")) << full.log;
   for (const auto& [name, content] : left) EXPECT_FALSE(absl::StrContains(name, ".tmp.")) << name;
-  ASSERT_TRUE(grown);
+  ASSERT_TRUE(grown.ok()) << grown;
   EXPECT_EQ(resumed.code, 0) << resumed.log;
   ASSERT_EQ(RunProgram(With(Arguments(kMeshes, whole), "compress=true")).code, 0);
   EXPECT_TRUE(tree == Tree(whole));

@@ -1,6 +1,5 @@
 // Views on storage that works against them: read-only, full, damaged, written to by two at once.
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,10 +8,10 @@
 #include <functional>
 #include <map>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/files.h"
+#include "base/testing/small_disk.h"
 #include "data/build_lock.h"
 #include "data/manifest.h"
 #include "data/materialize.h"
@@ -124,10 +123,8 @@ bool AllAtOnce(const std::vector<std::function<bool()>>& jobs) {
 TEST_F(HostileStorage, AReadOnlySourceIsEnough) {
   const std::string disk = Path("disk");
   fs::create_directories(disk);
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=4m,mode=777") != 0) {
-    GTEST_SKIP() << "may not mount a disk here";
-  }
-  const absl::Cleanup unmount = [&] { umount2(disk.c_str(), MNT_DETACH); };
+  auto mounted = SmallDisk::Mount(disk, "4m");
+  if (!mounted.ok()) GTEST_SKIP() << mounted.status();
   const std::string cache = disk + "/cache";
   ASSERT_TRUE(WriteSplitManifest(Path("split.json"), MakeCache(cache)).ok());
   Index(cache);
@@ -135,7 +132,8 @@ TEST_F(HostileStorage, AReadOnlySourceIsEnough) {
     if (file.is_regular_file()) fs::permissions(file, fs::perms::owner_read);
   }
   const Tree source = TreeOf(cache);
-  ASSERT_EQ(mount("none", disk.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  const absl::Status read_only = (*mounted)->MakeReadOnly();
+  ASSERT_TRUE(read_only.ok()) << read_only;
   for (const char* mode : {"symlink", "copy"}) {
     const std::string view = Path(mode);
     const absl::StatusOr<MaterializeResult> made = Materialize(Config(cache, view, mode));
@@ -163,10 +161,8 @@ TEST_F(HostileStorage, CopiesThatFillTheDiskAreWholeOrNotThere) {
   ASSERT_TRUE(WriteSplitManifest(Path("split.json"), MakeCache(cache)).ok());
   Index(cache);
   ASSERT_TRUE(Materialize(Config(cache, Path("whole"), "copy")).ok());
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=96k,mode=777") != 0) {
-    GTEST_SKIP() << "may not mount a small disk here";
-  }
-  const absl::Cleanup unmount = [&] { umount2(disk.c_str(), MNT_DETACH); };
+  auto mounted = SmallDisk::Mount(disk, "96k");
+  if (!mounted.ok()) GTEST_SKIP() << mounted.status();
   const std::string view = disk + "/view";
   const absl::Status full = Materialize(Config(cache, view, "copy")).status();
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
@@ -176,7 +172,8 @@ TEST_F(HostileStorage, CopiesThatFillTheDiskAreWholeOrNotThere) {
   for (const auto& [name, content] : left) {
     EXPECT_TRUE(whole.contains(name) && whole.at(name) == content) << name;
   }
-  ASSERT_EQ(mount("none", disk.c_str(), "tmpfs", MS_REMOUNT, "size=8m"), 0);
+  const absl::Status grown = (*mounted)->Resize("8m");
+  ASSERT_TRUE(grown.ok()) << grown;
   const absl::StatusOr<MaterializeResult> resumed = Materialize(Config(cache, view, "copy"));
   ASSERT_TRUE(resumed.ok()) << resumed.status();
   EXPECT_EQ(resumed->kept(), static_cast<int64_t>(left.size()));

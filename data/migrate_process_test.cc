@@ -1,7 +1,6 @@
 // The program itself: killed, run several times at once, and on disks that are full or not to be written.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "base/files.h"
 #include "base/numpy_random.h"
+#include "base/testing/small_disk.h"
 #include "data/manifest.h"
 #include "data/testing/golden_npz.h"
 #include "gtest/gtest.h"
@@ -198,50 +198,45 @@ TEST(MigrateProcess, FailuresAreNamedRecordedAndAnError) {
 // A disk of its own that has room for the cache and one more file.
 TEST(MigrateProcess, AFullDiskLeavesEveryFileWhole) {
   const std::string disk = NewFolder("disk");
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=380k,mode=777") != 0) {
-    GTEST_SKIP() << "may not mount a small disk here";
-  }
+  auto mounted = SmallDisk::Mount(disk, "380k");
+  if (!mounted.ok()) GTEST_SKIP() << mounted.status();
   const std::string root = disk + "/cache";
   WriteCache(root, 20);
   const Ran full = RunProgram({"what=pt_dist_pc_pool", "cache_root=" + root, "num_threads=2"});
   const auto left = Tree(disk);
   const int64_t migrated = CountMigrated(root, "pt_dist_pc_pool");
-  const bool grown = mount("none", disk.c_str(), "tmpfs", MS_REMOUNT, "size=16m") == 0;
+  const absl::Status grown = (*mounted)->Resize("16m");
   const Ran resumed = RunProgram({"what=pt_dist_pc_pool", "cache_root=" + root});
   const int64_t in_the_end = CountMigrated(root, "pt_dist_pc_pool");
-  umount2(disk.c_str(), MNT_DETACH);
   EXPECT_EQ(full.code, 1) << full.log;
   EXPECT_TRUE(absl::StrContains(full.log, "No space left on device")) << full.log;
   EXPECT_LT(migrated, 20);
   for (const auto& [name, content] : left) EXPECT_FALSE(absl::StrContains(name, ".tmp.")) << name;
-  ASSERT_TRUE(grown);
+  ASSERT_TRUE(grown.ok()) << grown;
   EXPECT_EQ(resumed.code, 0) << resumed.log;
   EXPECT_EQ(in_the_end, 20);
 }
 
 TEST(MigrateProcess, WhatMayNotBeWrittenIsRefusedInOneLine) {
   const std::string disk = NewFolder("read_only");
-  if (mount("none", disk.c_str(), "tmpfs", 0, "size=4m,mode=777") != 0) {
-    GTEST_SKIP() << "may not mount a small disk here";
-  }
+  auto mounted = SmallDisk::Mount(disk, "4m");
+  if (!mounted.ok()) GTEST_SKIP() << mounted.status();
   const std::string root = disk + "/cache";
   WriteCache(root, 4);
   // A cache without a manifest as well: there each file is found out by itself.
   WriteCache(disk + "/bare", 4);
   fs::remove(disk + "/bare/manifest.binpb");
   const auto before = Tree(disk);
-  const bool read_only = mount("none", disk.c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "size=4m") == 0;
+  const absl::Status read_only = (*mounted)->MakeReadOnly();
+  ASSERT_TRUE(read_only.ok()) << read_only;
   const Ran ran = RunProgram({"what=pt_dist_pc_pool", "cache_root=" + root});
   const Ran bare = RunProgram({"what=pt_dist_pc_pool", "cache_root=" + disk + "/bare"});
-  const bool same = Tree(disk) == before;
-  umount2(disk.c_str(), MNT_DETACH);
-  ASSERT_TRUE(read_only);
   EXPECT_EQ(ran.code, 1);
   EXPECT_TRUE(absl::StrContains(ran.log, "error: ")) << ran.log;
   EXPECT_TRUE(absl::StrContains(ran.log, "Read-only file system")) << ran.log;
   EXPECT_EQ(bare.code, 1);
   EXPECT_TRUE(absl::StrContains(bare.log, "ok=0 skip=0 fail=4")) << bare.log;
-  EXPECT_TRUE(same);
+  EXPECT_TRUE(Tree(disk) == before);
 }
 
 }  // namespace
