@@ -1,5 +1,6 @@
 #include "eval/table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -18,6 +19,7 @@ namespace manyform {
 namespace {
 
 constexpr char kPartial[] = "†";
+constexpr char kAssumed[] = "*";
 
 std::string NumberText(double value, const TableColumn& column) {
   if (!std::isfinite(value)) return "n/a";
@@ -43,7 +45,11 @@ std::string HeaderText(const TableColumn& column) {
 std::vector<std::string> Notes(const MeasuredTable& table) {
   std::vector<std::string> notes = {
       "Means over seeds ± population standard deviation (number of seeds); ↑ higher is better, ↓ lower."};
-  if (AnyPartial(table)) notes.push_back(absl::StrCat(kPartial, " fewer seeds than others in the column."));
+  if (AnyPartial(table))
+    notes.push_back(absl::StrCat(kPartial, " fewer seeds than declared, or than others in the column."));
+  for (const TableRow& row : table.rows)
+    for (const std::string& what : row.assumed())
+      notes.push_back(absl::StrCat(kAssumed, " ", row.label(), ": ", what, "."));
   for (const std::string& mixed : table.mixed) notes.push_back(absl::StrCat("Mixed protocols: ", mixed, "."));
   return notes;
 }
@@ -58,8 +64,10 @@ std::string CsvField(const std::string& text) {
 std::string CellText(const TableCell* cell, const TableColumn& column) {
   if (cell == nullptr) return "–";
   std::string text = NumberText(cell->mean(), column);
-  if (cell->has_std()) absl::StrAppend(&text, " ± ", NumberText(cell->std(), column), " (", cell->n(), ")");
-  if (IsPartial(*cell, column)) absl::StrAppend(&text, kPartial);
+  const bool partial = IsPartial(*cell, column);
+  if (cell->has_std()) absl::StrAppend(&text, " ± ", NumberText(cell->std(), column));
+  if (cell->has_std() || partial) absl::StrAppend(&text, " (", cell->n(), ")");
+  if (partial) absl::StrAppend(&text, kPartial);
   return text;
 }
 
@@ -67,7 +75,8 @@ std::vector<std::vector<std::string>> TableText(const MeasuredTable& table) {
   std::vector<std::vector<std::string>> lines(1, {"method"});
   for (const TableColumn& column : table.columns) lines[0].push_back(HeaderText(column));
   for (const TableRow& row : table.rows) {
-    std::vector<std::string>& line = lines.emplace_back(1, row.label());
+    std::vector<std::string>& line =
+        lines.emplace_back(1, absl::StrCat(row.label(), row.assumed().empty() ? "" : kAssumed));
     for (const TableColumn& column : table.columns) line.push_back(CellText(FindCell(row, column), column));
   }
   std::vector<std::string> chance(1, "chance");
@@ -86,13 +95,15 @@ std::string MarkdownTable(const MeasuredTable& table) {
   const std::vector<std::vector<std::string>> lines = TableText(table);
   for (size_t i = 0; i < lines.size(); ++i) {
     for (const std::string& cell : lines[i])
-      absl::StrAppend(&text, "| ", absl::StrReplaceAll(cell, {{"|", "\\|"}, {"\n", " "}, {"\r", " "}}), " ");
+      absl::StrAppend(&text, "| ",
+                      absl::StrReplaceAll(cell, {{"|", "\\|"}, {"*", "\\*"}, {"\n", " "}, {"\r", " "}}), " ");
     text += "|\n";
     if (i > 0) continue;
     for (size_t c = 0; c < lines[i].size(); ++c) text += c == 0 ? "|---" : "|---:";
     text += "|\n";
   }
-  return absl::StrCat(text, "\n", absl::StrJoin(Notes(table), "  \n"), "\n");
+  const std::string notes = absl::StrReplaceAll(absl::StrJoin(Notes(table), "  \n"), {{"*", "\\*"}});
+  return absl::StrCat(text, "\n", notes, "\n");
 }
 
 std::string CsvTable(const MeasuredTable& table) {
@@ -110,6 +121,22 @@ std::string CsvTable(const MeasuredTable& table) {
   return text;
 }
 
+void FollowDeclaration(const Experiment& experiment, MeasuredTable* table) {
+  const auto position = [&](const TableRow& row) {
+    int index = 0;
+    while (index < experiment.methods_size() && experiment.methods(index).name() != row.label()) ++index;
+    return index;
+  };
+  std::stable_sort(table->rows.begin(), table->rows.end(),
+                   [&](const TableRow& a, const TableRow& b) { return position(a) < position(b); });
+  for (TableRow& row : table->rows)
+    for (const std::string& what : AssumptionsOf(experiment, row.label())) row.add_assumed(what);
+  for (const Measurement& measurement : experiment.measurements())
+    for (TableColumn& column : table->columns)
+      if (column.stage == "finetune")
+        column.most_seeds = std::max(column.most_seeds, measurement.seeds_size());
+}
+
 absl::StatusOr<TableResult> MakeTable(const TableConfig& config) {
   std::vector<MeasuredFile> files;
   for (const std::string& path : config.inputs()) {
@@ -118,7 +145,12 @@ absl::StatusOr<TableResult> MakeTable(const TableConfig& config) {
     MF_ASSIGN_OR_RETURN(const std::string hash, Sha256HexOfFile(path));
     NoteInput(path, hash);
   }
-  const MeasuredTable table = Aggregate(files);
+  MeasuredTable table = Aggregate(files);
+  if (config.experiment_size() > 0) {
+    const std::vector<std::string> paths(config.experiment().begin(), config.experiment().end());
+    MF_ASSIGN_OR_RETURN(const Experiment experiment, ReadExperiment(paths));
+    FollowDeclaration(experiment, &table);
+  }
   for (const std::string& repeated : table.repeated) LogLine(repeated);
   fputs(AlignedTable(TableText(table)).c_str(), stdout);
   for (const std::string& note : Notes(table)) printf("%s\n", note.c_str());

@@ -40,7 +40,7 @@ TEST(Aggregate, SeedsBecomeMeanAndPopulationDeviation) {
   EXPECT_DOUBLE_EQ(cell->chance(), 1.0 / 40);
   EXPECT_FALSE(Cell(table, "mae", "R@1 mesh→udfgrid")->has_std());
   EXPECT_EQ(CellText(cell, table.columns[0]), "50.0 ± 29.4 (3)");
-  EXPECT_EQ(CellText(Cell(table, "mae", "R@1 mesh→udfgrid"), table.columns[0]), "10.0†");
+  EXPECT_EQ(CellText(Cell(table, "mae", "R@1 mesh→udfgrid"), table.columns[0]), "10.0 (1)†");
 }
 
 TEST(Aggregate, StagesStandSideBySide) {
@@ -95,6 +95,30 @@ TEST(Aggregate, TheSameRunTwiceCountsOnce) {
   EXPECT_EQ(table.repeated[0], "copy.json repeats nepa0.json: counted once");
   EXPECT_EQ(Cell(table, "nepa", "R@1 mesh→udfgrid")->n(), 1);
   EXPECT_EQ(Cell(table, "nepa", "acc K=1")->n(), 2) << "equal accuracies of two seeds are two values";
+}
+
+TEST(FollowDeclaration, OrderAssumptionsAndSeedsAreTheExperiments) {
+  const std::vector<MeasuredFile> files = {
+      MadeUpFinetune("other", 0.1, 5, 0), MadeUpFinetune("nepa", 0.2, 5, 0),
+      MadeUpFinetune("nepa", 0.4, 5, 1), MadeUpFinetune("scratch", 0.3, 5, 0), MadeUpUcpr("nepa", 0.5)};
+  MeasuredTable table = Aggregate(files);
+  Experiment experiment;
+  experiment.add_methods()->set_name("scratch");
+  Method& method = *experiment.add_methods();
+  method.set_name("nepa");
+  method.add_assumed("the rate");
+  Measurement& measurement = *experiment.add_measurements();
+  for (const int seed : {0, 1, 2}) measurement.add_seeds(seed);
+  FollowDeclaration(experiment, &table);
+  const std::vector<std::vector<std::string>> lines = TableText(table);
+  EXPECT_EQ(lines[1][0], "scratch");
+  EXPECT_EQ(lines[1][1], "30.0 (1)†");
+  EXPECT_EQ(lines[2][0], "nepa*");
+  EXPECT_EQ(lines[2][1], "30.0 ± 10.0 (2)†") << "three are declared";
+  EXPECT_EQ(lines[2][2], "50.0") << "retrieval has no seeds";
+  EXPECT_EQ(lines[3][0], "other");
+  EXPECT_TRUE(absl::StrContains(MarkdownTable(table), "* nepa: the rate.")) << MarkdownTable(table);
+  EXPECT_TRUE(absl::StrContains(CsvTable(table), "\nnepa,acc K=5,")) << "programs look for the name";
 }
 
 TEST(CellText, SaysWhatIsMissing) {
