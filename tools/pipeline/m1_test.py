@@ -148,10 +148,10 @@ class TableTest(unittest.TestCase):
         self.assertEqual(self.make("task", "SLURM_ARRAY_TASK_ID=0"), {})
 
     def test_options_reach_every_training(self):
-        self.make("-j3", "OPTIONS=device=cuda num_threads=4")
+        self.make("-j3", "OPTIONS=device=cuda num_workers=4", "num_threads=2")
         for call in self.calls:
             if call.split()[0] in ("pretrain", "finetune"):
-                self.assertTrue(call.endswith("num_threads=1 device=cuda num_threads=4"), call)
+                self.assertTrue(call.endswith("num_threads=2 device=cuda num_workers=4"), call)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,19 @@
 #
 #   make ... table       the table of what is done so far
 #   make ... status      the board of all cells; status WATCH=5 shows it until all is done
-#   make ... OPTIONS="device=cuda num_threads=8"     for all trainings
+#   make ... num_threads=8 OPTIONS="device=cuda"     for all trainings
 #   tools/pipeline/slurm/submit_table.sh             the same on a cluster
 #
 # A run is done when its record is there, and is not run again unless its own config, what it starts from or its
 # data is newer. Whatever ends a run or make, the same command goes on: runs from their last checkpoint. -j says
-# how many run at once, each with one thread; -k lets the others go on when one fails.
+# how many run at once, each with num_threads (1); -k lets the others go on when one fails.
 
 PROFILE := small
 OUT := out/m1_$(PROFILE)
 BIN := .bazel/bin
 HERE := tools/pipeline/m1
 OPTIONS :=
+num_threads := 1
 WATCH := 0
 
 MAKEFLAGS += --no-builtin-rules --warn-undefined-variables
@@ -51,7 +52,7 @@ define run
 @echo "== $*"
 @mkdir -p $(OUT)/logs && if [ -e $@ ]; then rm -rf $(@D); fi
 @exec setpriv --pdeathsig TERM $(BIN)/train/$1 --log $(OUT)/logs/$*.log --config $(OUT)/jobs/$*.textproto \
-  num_threads=1 $(OPTIONS)
+  num_threads=$(num_threads) $(OPTIONS)
 endef
 
 $(call record,$(PRETRAININGS)): $(OUT)/runs/%/record.binpb: $(OUT)/jobs/%.textproto
