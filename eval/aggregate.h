@@ -24,6 +24,8 @@ struct MeasuredTable {
   std::vector<TableRow> rows;        ///< labels as they first appear, the nn_copy baseline last
   /// Columns whose rows were measured under different protocols, and in what these differ.
   std::vector<std::string> mixed;
+  /// "* nepa: ...": what had to be assumed for rows that are marked so.
+  std::vector<std::string> assumed;
   /// Files that repeat a measurement which another file already gave; counted once.
   std::vector<std::string> repeated;
 };

@@ -201,14 +201,33 @@ std::string MixPath(const std::string& out_root, const std::string& corpus) {
 
 std::vector<std::string> AssumptionsOf(const Experiment& experiment, const std::string& method) {
   std::vector<std::string> assumed;
+  const auto add = [&](const google::protobuf::RepeatedPtrField<std::string>& more) {
+    assumed.insert(assumed.end(), more.begin(), more.end());
+  };
   for (const Method& row : experiment.methods()) {
     if (row.name() != method) continue;
-    assumed.assign(row.assumed().begin(), row.assumed().end());
+    add(row.assumed());
     for (const Pretraining& pretraining : experiment.pretrainings())
-      if (pretraining.name() == row.pretraining())
-        assumed.insert(assumed.end(), pretraining.assumed().begin(), pretraining.assumed().end());
+      if (pretraining.name() == row.pretraining()) add(pretraining.assumed());
+    add(experiment.assumed());
   }
   return assumed;
+}
+
+std::vector<std::string> AssumptionNotes(const Experiment& experiment) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> rows_of;
+  for (const Method& method : experiment.methods()) {
+    for (const std::string& what : AssumptionsOf(experiment, method.name())) {
+      auto found = std::find_if(rows_of.begin(), rows_of.end(),
+                                [&](const auto& known) { return known.first == what; });
+      if (found == rows_of.end()) found = rows_of.insert(rows_of.end(), {what, {}});
+      found->second.push_back(method.name());
+    }
+  }
+  std::vector<std::string> notes;
+  for (const auto& [what, rows] : rows_of)
+    notes.push_back(absl::StrCat("* ", absl::StrJoin(rows, ", "), ": ", what));
+  return notes;
 }
 
 }  // namespace manyform

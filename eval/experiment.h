@@ -46,7 +46,9 @@ absl::StatusOr<ExperimentPlan> PlanExperiment(const Experiment& experiment, cons
 std::string RunPath(const std::string& out_root, const std::string& run);
 std::string MixPath(const std::string& out_root, const std::string& corpus);
 
-/// What had to be assumed for a row: the method's own and its pretraining's.
+/// What had to be assumed for a row: for the method, its pretraining, and the whole experiment.
 std::vector<std::string> AssumptionsOf(const Experiment& experiment, const std::string& method);
+/// The same under a table: "* a, b: what", a line for each thing assumed.
+std::vector<std::string> AssumptionNotes(const Experiment& experiment);
 
 }  // namespace manyform

@@ -130,6 +130,8 @@ TEST(ReadExperiment, NamesTheFileAndLineOfAnUnknownField) {
 TEST(AssumptionsOf, AMethodsAndItsPretrainings) {
   EXPECT_EQ(AssumptionsOf(Declared(), "a"), (std::vector<std::string>{"the batch", "the lr"}));
   EXPECT_TRUE(AssumptionsOf(Declared(), "b").empty());
+  EXPECT_EQ(AssumptionNotes(Declared("assumed: 'the scans'")),
+            (std::vector<std::string>{"* scratch, a, b: the scans", "* a: the batch", "* a: the lr"}));
 }
 
 }  // namespace

@@ -148,9 +148,7 @@ Board MakeBoard(const Experiment& experiment, const StatusResult& status) {
       }
     }
   }
-  for (const Method& method : experiment.methods())
-    for (const std::string& what : AssumptionsOf(experiment, method.name()))
-      board.assumed.push_back(absl::StrCat("* ", method.name(), ": ", what));
+  board.assumed = AssumptionNotes(experiment);
   return board;
 }
 

@@ -19,7 +19,6 @@ namespace manyform {
 namespace {
 
 constexpr char kPartial[] = "†";
-constexpr char kAssumed[] = "*";
 
 std::string NumberText(double value, const TableColumn& column) {
   if (!std::isfinite(value)) return "n/a";
@@ -47,9 +46,7 @@ std::vector<std::string> Notes(const MeasuredTable& table) {
       "Means over seeds ± population standard deviation (number of seeds); ↑ higher is better, ↓ lower."};
   if (AnyPartial(table))
     notes.push_back(absl::StrCat(kPartial, " fewer seeds than declared, or than others in the column."));
-  for (const TableRow& row : table.rows)
-    for (const std::string& what : row.assumed())
-      notes.push_back(absl::StrCat(kAssumed, " ", row.label(), ": ", what, "."));
+  notes.insert(notes.end(), table.assumed.begin(), table.assumed.end());
   for (const std::string& mixed : table.mixed) notes.push_back(absl::StrCat("Mixed protocols: ", mixed, "."));
   return notes;
 }
@@ -76,7 +73,7 @@ std::vector<std::vector<std::string>> TableText(const MeasuredTable& table) {
   for (const TableColumn& column : table.columns) lines[0].push_back(HeaderText(column));
   for (const TableRow& row : table.rows) {
     std::vector<std::string>& line =
-        lines.emplace_back(1, absl::StrCat(row.label(), row.assumed().empty() ? "" : kAssumed));
+        lines.emplace_back(1, absl::StrCat(row.label(), row.assumed().empty() ? "" : "*"));
     for (const TableColumn& column : table.columns) line.push_back(CellText(FindCell(row, column), column));
   }
   std::vector<std::string> chance(1, "chance");
@@ -131,6 +128,7 @@ void FollowDeclaration(const Experiment& experiment, MeasuredTable* table) {
                    [&](const TableRow& a, const TableRow& b) { return position(a) < position(b); });
   for (TableRow& row : table->rows)
     for (const std::string& what : AssumptionsOf(experiment, row.label())) row.add_assumed(what);
+  table->assumed = AssumptionNotes(experiment);
   for (const Measurement& measurement : experiment.measurements())
     for (TableColumn& column : table->columns)
       if (column.stage == "finetune")

@@ -117,7 +117,7 @@ TEST(FollowDeclaration, OrderAssumptionsAndSeedsAreTheExperiments) {
   EXPECT_EQ(lines[2][1], "30.0 ± 10.0 (2)†") << "three are declared";
   EXPECT_EQ(lines[2][2], "50.0") << "retrieval has no seeds";
   EXPECT_EQ(lines[3][0], "other");
-  EXPECT_TRUE(absl::StrContains(MarkdownTable(table), "* nepa: the rate.")) << MarkdownTable(table);
+  EXPECT_TRUE(absl::StrContains(MarkdownTable(table), "\\* nepa: the rate")) << MarkdownTable(table);
   EXPECT_TRUE(absl::StrContains(CsvTable(table), "\nnepa,acc K=5,")) << "programs look for the name";
 }
 
