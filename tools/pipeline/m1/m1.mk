@@ -1,5 +1,6 @@
 # The M1 table, 4 pretrainings and 75 fine-tunings: make -j 2 -k -f tools/pipeline/m1/m1.mk PROFILE=small
-# in the root folder, once the programs are built. PROFILE=paper is the published experiment.
+# in the root folder, once the programs are built (bazel build //data/... //train/... //eval/... //tools/...).
+# PROFILE=paper is the published experiment.
 #
 # m1.textproto declares the experiment, $(PROFILE).textproto where the data is and the sizes, $(PROFILE).mk how
 # the data is made. Everything comes to lie in $(OUT): jobs/<run>.textproto is the config of a run, runs/<run>
@@ -11,8 +12,9 @@
 #   tools/pipeline/slurm/submit_table.sh             the same on a cluster
 #
 # A run is done when its record is there, and is not run again unless its own config, what it starts from or its
-# data is newer. Whatever ends a run or make, the same command goes on: runs from their last checkpoint. -j says
-# how many run at once, each with num_threads (1); -k lets the others go on when one fails.
+# data is newer. Whatever ends a run or make, the same command goes on: runs from their last checkpoint, but not
+# under other settings; then remove the run's folder. -j says how many run at once, each with num_threads (1); -k
+# lets the others go on when one fails.
 
 PROFILE := small
 OUT := out/m1_$(PROFILE)

@@ -1,6 +1,6 @@
 # The caches as published; where the collections come from is in docs/data.md.
 SHAPENET := data/ShapeNetCore.v2
-SCANOBJECTNN := data/ScanObjectNN/h5_files
+SCANOBJECTNN := data/ScanObjectNN/h5_files/main_split
 
 data/shapenet_cache_v0/manifest.binpb:
 	@$(BIN)/data/build_cache shapenet_root=$(SHAPENET) out_root=$(@D)
