@@ -182,6 +182,7 @@ absl::Status FinetuneRun::Begin() {
   if (folder_ == nullptr) return absl::OkStatus();
   if (FileExists(folder_->last())) MF_RETURN_IF_ERROR(Continue());
   MF_RETURN_IF_ERROR(folder_->TruncateLog(epoch_ > 0 ? step_ : -1));
+  if (config_.tensorboard()) folder_->StartEvents(epoch_ > 0 ? step_ : -1);
   MF_RETURN_IF_ERROR(folder_->WriteConfig(config_));
   return folder_->WriteStatus(Status());
 }
@@ -344,6 +345,9 @@ absl::StatusOr<FinetuneResult> FinetuneRun::Run() {
                           .predictions = {},
                           .checkpoint_hash = checkpoint_hash_};
   MF_ASSIGN_OR_RETURN(outcome.predictions, Predict(data_.test, config_.mc_eval_k_test()));
+  if (folder_ != nullptr)
+    MF_RETURN_IF_ERROR(
+        folder_->AppendEvent(step_, {{"test_acc", Accuracy(outcome.predictions, data_.test.labels)}}));
   return MakeFinetuneResult(config_, plan_, data_, outcome);
 }
 

@@ -141,6 +141,7 @@ absl::Status PretrainRun::Begin() {
     last_saved_ = from;
   }
   MF_RETURN_IF_ERROR(folder_.TruncateLog(own ? at().step : -1));
+  if (config_.tensorboard()) folder_.StartEvents(own ? at().step : -1);
   MF_RETURN_IF_ERROR(folder_.WriteConfig(config_));
   return folder_.WriteStatus(Status());
 }

@@ -94,6 +94,15 @@ absl::StatusOr<int> Lock(const std::string& path) {
   }
 }
 
+// What is worth a curve: the numbers but for those of the axis itself.
+EventScalars ScalarsOf(const JsonRow& row) {
+  EventScalars scalars;
+  for (const auto& [key, value] : row)
+    if (key != "step" && key != "epoch" && key != "seconds" && std::holds_alternative<double>(value))
+      scalars.emplace_back(key, std::get<double>(value));
+  return scalars;
+}
+
 int64_t StepOf(const JsonRow& row) {
   for (const auto& [key, value] : row)
     if (key == "step" && std::holds_alternative<int64_t>(value)) return std::get<int64_t>(value);
@@ -110,7 +119,12 @@ absl::StatusOr<std::unique_ptr<RunFolder>> RunFolder::Open(const std::string& pa
   return folder;
 }
 
+std::unique_ptr<RunFolder> RunFolder::Follow(const std::string& path) {
+  return std::unique_ptr<RunFolder>(new RunFolder(path, -1));
+}
+
 RunFolder::~RunFolder() {
+  if (!writes()) return;
   unlink(JoinPath(path_, "lock").c_str());
   close(lock_);
 }
@@ -122,6 +136,7 @@ std::string RunFolder::epoch_checkpoint(int64_t epoch) const {
 }
 
 absl::Status RunFolder::KeepLastCheckpoints(int64_t count) const {
+  if (!writes()) return absl::OkStatus();
   constexpr absl::string_view kPrefix = "ckpt_ep", kSuffix = ".safetensors";
   std::vector<std::pair<int64_t, std::string>> found;
   MF_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path_));
@@ -141,6 +156,7 @@ absl::Status RunFolder::KeepLastCheckpoints(int64_t count) const {
 }
 
 absl::Status RunFolder::WriteConfig(const google::protobuf::Message& config) const {
+  if (!writes()) return absl::OkStatus();
   const std::unique_ptr<google::protobuf::Message> effective(config.New());
   effective->CopyFrom(config);
   FillDefaults(effective.get());
@@ -150,14 +166,24 @@ absl::Status RunFolder::WriteConfig(const google::protobuf::Message& config) con
 }
 
 absl::Status RunFolder::WriteRecord(const google::protobuf::Message& result) const {
+  if (!writes()) return absl::OkStatus();
   return WriteFileAtomically(JoinPath(path_, "record.binpb"), result.SerializeAsString());
 }
 
-absl::Status RunFolder::AppendLog(const JsonRow& row) const {
-  return AppendJsonLine(JoinPath(path_, "log.jsonl"), row);
+void RunFolder::StartEvents(int64_t step) { events_.emplace(path_, step + 1); }
+
+absl::Status RunFolder::AppendLog(const JsonRow& row) {
+  if (!writes()) return absl::OkStatus();
+  MF_RETURN_IF_ERROR(AppendJsonLine(JoinPath(path_, "log.jsonl"), row));
+  return AppendEvent(StepOf(row), ScalarsOf(row));
+}
+
+absl::Status RunFolder::AppendEvent(int64_t step, const EventScalars& scalars) {
+  return writes() && events_ ? events_->Add(step, scalars) : absl::OkStatus();
 }
 
 absl::Status RunFolder::TruncateLog(int64_t step) const {
+  if (!writes()) return absl::OkStatus();
   const std::string log = JoinPath(path_, "log.jsonl");
   if (!FileExists(log)) return absl::OkStatus();
   MF_ASSIGN_OR_RETURN(const std::vector<JsonRow> rows, ReadJsonLines(log));
@@ -170,6 +196,7 @@ absl::Status RunFolder::TruncateLog(int64_t step) const {
 }
 
 absl::Status RunFolder::WriteStatus(RunStatus status) {
+  if (!writes()) return absl::OkStatus();
   const auto now = std::chrono::steady_clock::now();
   if (status.state() == "running" && now - status_written_ < kStatusPeriod) return absl::OkStatus();
   status_written_ = now;

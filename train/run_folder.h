@@ -1,14 +1,17 @@
 /// \file
-/// The folder of a run: config.textproto, record.binpb, log.jsonl, status.textproto, lock and checkpoints.
+/// The folder of a run: config.textproto, record.binpb, log.jsonl, event files, status.textproto, lock and
+/// checkpoints.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/event_file.h"
 #include "base/json_lines.h"
 #include "google/protobuf/message.h"
 #include "proto/train.pb.h"
@@ -21,11 +24,14 @@ class RunFolder {
   /// Makes the folder if need be and locks it. A lock that a dead process of this host left is taken over.
   /// \error FailedPrecondition naming host and process if a live one, or one of another host, holds it.
   static absl::StatusOr<std::unique_ptr<RunFolder>> Open(const std::string& path);
+  /// For a process that follows the run's first one: the names, and nothing is locked or written.
+  static std::unique_ptr<RunFolder> Follow(const std::string& path);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
   const std::string& path() const { return path_; }
+  bool writes() const { return lock_ >= 0; }
   std::string last() const;
   std::string best() const;
   /// ckpt_ep%03d; epochs count from 0, as published.
@@ -38,9 +44,14 @@ class RunFolder {
   absl::Status WriteConfig(const google::protobuf::Message& config) const;
   absl::Status WriteRecord(const google::protobuf::Message& result) const;
 
-  absl::Status AppendLog(const JsonRow& row) const;
   /// Drops rows whose `step` is larger: what a killed run logged after its last checkpoint.
   absl::Status TruncateLog(int64_t step) const;
+  /// From now on rows go to an event file for TensorBoard too, under the same keys; events of older files
+  /// after `step` are void.
+  void StartEvents(int64_t step);
+  absl::Status AppendLog(const JsonRow& row);
+  /// To the event file alone, if there is one.
+  absl::Status AppendEvent(int64_t step, const EventScalars& scalars);
 
   /// Writes status.textproto with host and process filled in. While `state` is "running", at most every two
   /// seconds.
@@ -53,7 +64,8 @@ class RunFolder {
  private:
   RunFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
   const std::string path_;
-  const int lock_;
+  const int lock_;  // -1: only follows
+  std::optional<EventFileWriter> events_;
   std::chrono::steady_clock::time_point status_written_;
 };
 

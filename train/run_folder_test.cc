@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -85,6 +86,41 @@ TEST_F(RunFolderTest, LogIsCutBackToAStep) {
   EXPECT_EQ(ReadFile(File("log.jsonl")).value(), cut);
   ASSERT_TRUE(folder->TruncateLog(-1).ok());
   EXPECT_EQ(ReadFile(File("log.jsonl")).value(), "");
+}
+
+TEST_F(RunFolderTest, RowsBecomeEvents) {
+  const auto folder = RunFolder::Open(path_).value();
+  ASSERT_TRUE(folder->AppendLog({{"step", 1}, {"loss", 0.5}}).ok());
+  folder->StartEvents(1);
+  const auto events = [this] {
+    std::string bytes;
+    const std::vector<std::string> names = ListDirectory(path_).value();
+    for (const std::string& name : names)
+      if (name.starts_with("events.out.tfevents.")) bytes += ReadFile(File(name)).value();
+    return bytes;
+  };
+  EXPECT_EQ(events(), "");
+  ASSERT_TRUE(folder->AppendLog({{"step", 2}, {"loss", 0.5}, {"loss_b2", 0.25}, {"seconds", 1.5}}).ok());
+  ASSERT_TRUE(folder->AppendEvent(2, {{"test_acc", 1}}).ok());
+  const std::string bytes = events();
+  EXPECT_TRUE(absl::StrContains(bytes, "loss_b2") && absl::StrContains(bytes, "test_acc"));
+  EXPECT_FALSE(absl::StrContains(bytes, "seconds"));
+  EXPECT_EQ(ReadJsonLines(File("log.jsonl")).value().size(), 2u);
+}
+
+TEST_F(RunFolderTest, AFollowerLeavesNothing) {
+  const auto first = RunFolder::Open(path_).value();
+  const auto follower = RunFolder::Follow(path_);
+  EXPECT_TRUE(first->writes());
+  EXPECT_FALSE(follower->writes());
+  EXPECT_EQ(follower->last(), first->last());
+  follower->StartEvents(0);
+  EXPECT_TRUE(follower->AppendLog({{"step", 1}, {"loss", 0.5}}).ok());
+  EXPECT_TRUE(follower->WriteConfig(PretrainConfig()).ok());
+  EXPECT_TRUE(follower->Conclude(RunStatus(), absl::OkStatus(), PretrainResult()).ok());
+  EXPECT_EQ(follower->Conclude(RunStatus(), absl::InternalError("x"), PretrainResult()),
+            absl::InternalError("x"));
+  EXPECT_EQ(ListDirectory(path_).value(), (std::vector<std::string>{"lock"}));
 }
 
 TEST_F(RunFolderTest, FilesOfARun) {
