@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "base/follower.h"
 #include "base/string_views.h"
 
 namespace manyform {
@@ -61,6 +62,7 @@ bool IsNumber(absl::string_view cell) {
 }  // namespace
 
 void LogLine(std::string_view text) {
+  if (IsFollower()) return;
   const absl::string_view line = ToAbsl(text);
   Sink& sink = TheSink();
   const std::lock_guard lock(sink.mutex);
@@ -122,6 +124,7 @@ std::string Progress::Text(double seconds) const {
 }
 
 void Progress::Draw(bool last) {
+  if (IsFollower()) return;
   const steady_clock::time_point now = steady_clock::now();
   const bool bar = terminal_ && !last && now - drawn_ >= kBarPeriod;
   const bool line = last || now - lined_ >= kLinePeriod;

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "base/files.h"
+#include "base/follower.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -57,6 +58,17 @@ TEST(LogLine, GoesToStderrAndTheLogFile) {
   LogLine("three");
   testing::internal::GetCapturedStderr();
   EXPECT_EQ(*ReadFile(path), "one\ntwo\nthree\n");
+}
+
+TEST(LogLine, AFollowerIsSilent) {
+  testing::internal::CaptureStderr();
+  SetFollower(true);
+  EXPECT_TRUE(IsFollower());
+  LogLine("one");
+  { Progress("cook", "dishes", 1).Add(); }
+  SetFollower(false);
+  LogLine("two");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "two\n");
 }
 
 TEST(LogLine, ALogFileThatCannotBeOpened) {

@@ -18,6 +18,7 @@
 #include "base/config.h"
 #include "base/config_help.h"
 #include "base/files.h"
+#include "base/follower.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/provenance.h"
@@ -133,6 +134,8 @@ int ReportFindings(const Message& result) {
 }
 
 ExitCode Fail(ExitCode code, const absl::Status& status) {
+  // Whoever fails says so.
+  SetFollower(false);
   // One line, whatever a library put into its message.
   const std::string text = absl::StrReplaceAll(absl::StripAsciiWhitespace(status.message()),
                                                {{"\r\n", "; "}, {"\n", "; "}, {"\r", "; "}});
@@ -164,7 +167,7 @@ int RunMainUntyped(int argc, char** argv, std::string_view about, Message& confi
     return Fail(IsBadConfig(status) ? kBadConfig : kFailed, status);
   }
   SetProvenance(program, config, result);
-  if (!result_path->empty()) {
+  if (!result_path->empty() && !IsFollower()) {
     if (absl::Status status = WriteResult(*result_path, result); !status.ok()) return Fail(kFailed, status);
   }
   return ReportFindings(result) > 0 ? kFindings : kDone;

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "base/config.h"
 #include "base/files.h"
+#include "base/follower.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/result_writer.h"
@@ -39,6 +40,8 @@ absl::StatusOr<TestResult> Cook(const TestConfig& config) {
     SetInterruptedForTest(false);
     return status;
   }
+  if (config.root().starts_with("follow")) SetFollower(true);
+  if (config.root() == "follow_and_fail") return absl::DataLossError("a/b.npz: bad checksum");
   if (config.root() == "findings") {
     result.add_findings("two protocols");
     result.add_findings("three protocols");
@@ -106,6 +109,17 @@ TEST_F(RunMainTest, RunsAndWritesTheResult) {
   EXPECT_TRUE(absl::StrContains(result.provenance().config(), "mode: \"fast\""))
       << result.provenance().config();
   EXPECT_TRUE(absl::StrContains(result.provenance().config(), "n_point: 21"));
+}
+
+TEST_F(RunMainTest, AFollowerWritesNothingButItsErrors) {
+  Outcome outcome = Run({"root=follow", "inputs=a", "output=out.textproto"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_TRUE(ListDirectory(folder_)->empty());
+  outcome = Run({"root=follow_and_fail", "inputs=a"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.err, "error: a/b.npz: bad checksum\n");
+  SetFollower(false);
 }
 
 TEST_F(RunMainTest, WithoutAResultFileNothingIsWritten) {
