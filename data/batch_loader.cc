@@ -31,6 +31,8 @@ absl::Status CheckOptions(const BatchLoader::Options& o) {
   MF_RETURN_IF_ERROR(at_least("prefetch", o.prefetch, 1));
   MF_RETURN_IF_ERROR(at_least("first_epoch", o.first_epoch, 0));
   MF_RETURN_IF_ERROR(at_least("first_batch", o.first_batch, 0));
+  MF_RETURN_IF_ERROR(at_least("part", o.part, 0));
+  MF_RETURN_IF_ERROR(at_least("parts", o.parts, o.part + 1));
   if (o.batch > kMaxBatchFeatures / kFeatures / o.length) {
     return absl::InvalidArgumentError(
         absl::StrCat("a batch of ", o.batch, " sequences of ", o.length, " tokens does not fit in memory"));
@@ -66,7 +68,7 @@ struct BatchLoader::Impl {
   explicit Impl(Options o) : options(std::move(o)), slots(options.prefetch + 1) {
     epoch = options.first_epoch;
     batch = options.first_batch;
-    const size_t tokens = options.batch * options.length;
+    const size_t tokens = (options.batch + options.parts - 1) / options.parts * options.length;
     for (Slot& slot : slots) {
       const size_t bytes = tokens * (kFeatures * sizeof(float) + 1);
       slot.memory = options.allocate ? options.allocate(bytes) : OrdinaryMemory(bytes);
@@ -87,7 +89,7 @@ struct BatchLoader::Impl {
 
   struct Slot {
     std::shared_ptr<void> memory;
-    std::span<float> feat;  // of a whole batch
+    std::span<float> feat;  // of a batch, or of one's part of it
     std::span<uint8_t> type;
     Batch batch;
     absl::Status status;
@@ -153,8 +155,11 @@ struct BatchLoader::Impl {
 
   absl::Status Fill(const std::vector<Draw>& draws, Slot* slot) {
     Batch* out = &slot->batch;
-    const int64_t first = out->index * options.batch, length = options.length;
-    const int64_t size = std::min<int64_t>(options.batch, static_cast<int64_t>(draws.size()) - first);
+    const int64_t begin = out->index * options.batch, length = options.length;
+    out->whole = std::min<int64_t>(options.batch, static_cast<int64_t>(draws.size()) - begin);
+    out->first = out->whole * options.part / options.parts;
+    const int64_t size = out->whole * (options.part + 1) / options.parts - out->first;
+    const int64_t first = begin + out->first;
     out->size = size;
     out->length = length;
     const std::span<float> feat = slot->feat.first(size * length * kFeatures);

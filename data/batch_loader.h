@@ -19,6 +19,8 @@ namespace manyform {
 /// loader's batches lie in a few buffers that are allocated once.
 struct Batch {
   int64_t size = 0, length = 0;
+  /// Where these sequences begin in the whole batch and how many that has, if this is a part of it.
+  int64_t first = 0, whole = 0;
   std::span<const float> feat;
   std::span<const uint8_t> type;
   std::vector<Draw> draws;
@@ -41,6 +43,8 @@ class BatchLoader {
                                std::span<uint8_t> type)>
         fill;
     int64_t length = 0;  ///< tokens a sequence
+    /// For one of several processes: of each batch of n, sequences [n part / parts, n (part + 1) / parts).
+    int64_t part = 0, parts = 1;
     /// Memory for the buffers, `bytes` aligned for floats, freed with the last owner; null if there is none.
     /// Called prefetch + 1 times, by Create. For page-locked memory that a GPU can be copied to from while
     /// the next batch is filled; by default it is ordinary memory.

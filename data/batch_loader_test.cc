@@ -127,6 +127,38 @@ TEST(BatchLoader, ThreadsAndPrefetchDoNotShow) {
   }
 }
 
+TEST(BatchLoader, PartsMakeUpTheBatches) {
+  BatchLoader::Options options = Base();
+  options.batch = 5;
+  options.drop_last = false;
+  const std::vector<Copy> whole = All(options);
+  for (const int64_t parts : {2, 3, 7}) {
+    std::vector<std::vector<Copy>> all;
+    options.parts = parts;
+    for (options.part = 0; options.part < parts; ++options.part) all.push_back(All(options));
+    for (size_t b = 0; b < whole.size(); ++b) {
+      std::vector<float> feat;
+      std::vector<uint8_t> type;
+      int64_t next = 0;
+      for (const std::vector<Copy>& part : all) {
+        ASSERT_EQ(part.size(), whole.size());
+        const Copy& own = part[b];
+        EXPECT_EQ(own.batch.whole, whole[b].batch.size);
+        EXPECT_EQ(own.batch.first, next);
+        EXPECT_EQ(own.batch.draws.size(), static_cast<size_t>(own.batch.size));
+        EXPECT_LE(own.batch.size, (5 + parts - 1) / parts);
+        next += own.batch.size;
+        feat.insert(feat.end(), own.feat.begin(), own.feat.end());
+        type.insert(type.end(), own.type.begin(), own.type.end());
+      }
+      EXPECT_EQ(feat, whole[b].feat);
+      EXPECT_EQ(type, whole[b].type);
+    }
+  }
+  options.part = options.parts;
+  EXPECT_EQ(BatchLoader::Create(options).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(BatchLoader, ResumesAnywhere) {
   const std::vector<Copy> expected = All(Base());
   BatchLoader::Options options = Base();

@@ -40,13 +40,14 @@ at::Tensor Head(const NamedTensors& heads, const std::string& name, const at::Te
   return at::linear(x, Find(heads, name + ".weight"), Find(heads, name + ".bias")).squeeze(-1);
 }
 
-at::Tensor MeanOrZero(const at::Tensor& values) { return values.numel() > 0 ? values.mean() : values.sum(); }
+CountedMean MeanOrZero(const at::Tensor& values) {
+  return {values.numel() > 0 ? values.mean() : values.sum(), values.numel()};
+}
 
 // Rays with a hit of sequence b, by their number among the targets that follow one another.
-std::vector<int64_t> HitCounts(const at::Tensor& feat, const at::Tensor& type_id) {
-  const at::Tensor hit =
-      IsRay(type_id).logical_and(feat.select(-1, kHit).gt(kHitLevel)).slice(1, 1).sum(1).cpu();
-  return {hit.const_data_ptr<int64_t>(), hit.const_data_ptr<int64_t>() + hit.numel()};
+std::vector<int64_t> HitCounts(const at::Tensor& hit) {
+  const at::Tensor counts = hit.slice(1, 1).sum(1).cpu();
+  return {counts.const_data_ptr<int64_t>(), counts.const_data_ptr<int64_t>() + counts.numel()};
 }
 
 std::vector<int64_t> TorchRandInt(int64_t n, int64_t count, NumpyRandomState& random) {
@@ -75,8 +76,8 @@ at::Tensor Pick(const at::Tensor& values, const at::Tensor& mask) {
   return values.index_select(0, mask.nonzero().squeeze(1));
 }
 
-at::Tensor RankLoss(const at::Tensor& predicted, const at::Tensor& depth, const at::Tensor& sequence,
-                    const AuxiliaryOptions& options, const AuxiliaryDraws& draws) {
+CountedMean RankLoss(const at::Tensor& predicted, const at::Tensor& depth, const at::Tensor& sequence,
+                     const AuxiliaryOptions& options, const AuxiliaryDraws& draws) {
   at::Tensor sum = at::zeros({}, predicted.options());
   int64_t counted = 0;
   for (size_t b = 0; b < draws.rank_pairs.size(); ++b) {
@@ -92,11 +93,11 @@ at::Tensor RankLoss(const at::Tensor& predicted, const at::Tensor& depth, const 
     sum = sum + Pick(at::relu(options.aux_b2_rank_margin - ahead * gap), valid).mean();
     ++counted;
   }
-  return counted > 0 ? sum / counted : sum;
+  return {counted > 0 ? sum / counted : sum, counted, options.aux_b2_rank_weight};
 }
 
-at::Tensor RayTerm(const Targets& targets, const NamedTensors& heads, const AuxiliaryOptions& options,
-                   const AuxiliaryDraws& draws) {
+std::vector<CountedMean> RayTerm(const Targets& targets, const NamedTensors& heads,
+                                 const AuxiliaryOptions& options, const AuxiliaryDraws& draws) {
   const at::Tensor rays = IsRay(targets.type);
   const at::Tensor z_hat = Pick(targets.z_hat, rays), feat = Pick(targets.feat, rays);
   const at::Tensor hit = feat.select(-1, kHit).gt(kHitLevel);
@@ -106,25 +107,24 @@ at::Tensor RayTerm(const Targets& targets, const NamedTensors& heads, const Auxi
   at::Tensor hit_loss = logit.sum(), depth_loss = hit_depth.sum();
   if (logit.numel() > 0) hit_loss = at::binary_cross_entropy_with_logits(logit, hit.to(logit.dtype()));
   if (hit_depth.numel() > 0) depth_loss = at::smooth_l1_loss(hit_depth, true_depth);
-  const at::Tensor rank =
-      RankLoss(hit_depth, true_depth, Pick(Pick(targets.sequence, rays), hit), options, draws);
-  return options.aux_b2_hit_weight * hit_loss + options.aux_b2_t_weight * depth_loss +
-         options.aux_b2_rank_weight * rank;
+  return {{hit_loss, logit.numel(), options.aux_b2_hit_weight},
+          {depth_loss, hit_depth.numel(), options.aux_b2_t_weight},
+          RankLoss(hit_depth, true_depth, Pick(Pick(targets.sequence, rays), hit), options, draws)};
 }
 
 // Distances of the points that are at most `tau` away, read off `values` (N,d).
-at::Tensor DistanceTerm(const Targets& targets, const at::Tensor& values, const NamedTensors& heads,
-                        const std::string& head, double tau) {
+CountedMean DistanceTerm(const Targets& targets, const at::Tensor& values, const NamedTensors& heads,
+                         const std::string& head, double tau) {
   const at::Tensor distance = targets.feat.select(-1, kDistance).clamp_min(0);
   const at::Tensor near = IsPoint(targets.type).logical_and(distance.le(tau));
   const at::Tensor predicted = at::softplus(Head(heads, head, Pick(values, near)));
-  if (predicted.numel() == 0) return predicted.sum();
-  return at::smooth_l1_loss(predicted, Pick(distance, near));
+  if (predicted.numel() == 0) return {predicted.sum(), 0};
+  return {at::smooth_l1_loss(predicted, Pick(distance, near)), predicted.numel()};
 }
 
 // Mean over sequences of the mean of their largest losses.
-at::Tensor HardestTerm(const at::Tensor& losses, const Targets& targets, const AuxiliaryOptions& options,
-                       int64_t batch) {
+CountedMean HardestTerm(const at::Tensor& losses, const Targets& targets, const AuxiliaryOptions& options,
+                        int64_t batch) {
   at::Tensor sum = losses.sum() * 0;
   int64_t counted = 0;
   for (int64_t b = 0; b < batch; ++b) {
@@ -136,7 +136,7 @@ at::Tensor HardestTerm(const at::Tensor& losses, const Targets& targets, const A
     sum = sum + std::get<0>(at::topk(own, k)).mean();
     ++counted;
   }
-  return counted > 0 ? sum / counted : sum;
+  return {counted > 0 ? sum / counted : sum, counted};
 }
 
 at::Tensor PredictionsAt(const QueryTransformer& model, const at::Tensor& feat, const at::Tensor& type_id,
@@ -179,11 +179,15 @@ absl::StatusOr<NamedTensors> CheckedAuxiliaryHeads(const AuxiliaryOptions& optio
   return heads;
 }
 
-AuxiliaryDraws DrawAuxiliary(const AuxiliaryOptions& options, const at::Tensor& feat,
-                             const at::Tensor& type_id, NumpyRandomState& random) {
+at::Tensor HitTokens(const at::Tensor& feat, const at::Tensor& type_id) {
+  return IsRay(type_id).logical_and(feat.select(-1, kHit).gt(kHitLevel));
+}
+
+AuxiliaryDraws DrawAuxiliary(const AuxiliaryOptions& options, const at::Tensor& hit,
+                             NumpyRandomState& random) {
   AuxiliaryDraws draws;
   if (options.aux_b2_weight > 0) {
-    for (const int64_t hits : HitCounts(feat, type_id)) {
+    for (const int64_t hits : HitCounts(hit)) {
       auto& [first, second] = draws.rank_pairs.emplace_back();
       if (hits < 2) continue;
       first = TorchRandInt(hits, options.aux_b2_rank_pairs, random);
@@ -191,10 +195,19 @@ AuxiliaryDraws DrawAuxiliary(const AuxiliaryOptions& options, const at::Tensor& 
     }
   }
   if (options.teacher_distill_weight > 0 && options.teacher_answer_drop_prob > 0)
-    draws.teacher_dropped = TorchRandBelow(options.teacher_answer_drop_prob, type_id.sizes(), random);
+    draws.teacher_dropped = TorchRandBelow(options.teacher_answer_drop_prob, hit.sizes(), random);
   if (options.cycle_weight > 0)
-    draws.cycle_dropped = TorchRandBelow(options.cycle_answer_drop_prob, type_id.sizes(), random);
+    draws.cycle_dropped = TorchRandBelow(options.cycle_answer_drop_prob, hit.sizes(), random);
   return draws;
+}
+
+AuxiliaryDraws DrawsOf(const AuxiliaryDraws& draws, int64_t first, int64_t count) {
+  AuxiliaryDraws own;
+  if (!draws.rank_pairs.empty())
+    own.rank_pairs.assign(draws.rank_pairs.begin() + first, draws.rank_pairs.begin() + first + count);
+  if (draws.teacher_dropped.defined()) own.teacher_dropped = draws.teacher_dropped.narrow(0, first, count);
+  if (draws.cycle_dropped.defined()) own.cycle_dropped = draws.cycle_dropped.narrow(0, first, count);
+  return own;
 }
 
 at::Tensor DropAnswers(const at::Tensor& feat, const at::Tensor& type_id, const at::Tensor& dropped) {
@@ -207,11 +220,11 @@ at::Tensor DropAnswers(const at::Tensor& feat, const at::Tensor& type_id, const 
   return seen;
 }
 
-LossTerms NepaWithAuxiliary(const AuxiliaryInputs& in, const AuxiliaryOptions& options,
-                            const AuxiliaryDraws& draws) {
+std::vector<LossTerm> NepaWithAuxiliary(const AuxiliaryInputs& in, const AuxiliaryOptions& options,
+                                        const AuxiliaryDraws& draws) {
   const int64_t length = in.type_id.size(1);
   Targets targets;
-  targets.rows = PredictingRows(in.type_id).to(in.type_id.device());
+  targets.rows = PredictingRows(in.type_id, in.answers).to(in.type_id.device());
   const Hidden hidden = in.model->Forward(in.feat, in.type_id, {.blocked = in.blocked, .rows = targets.rows});
   targets.h = hidden.h;
   targets.z_hat = hidden.z_hat;
@@ -220,16 +233,13 @@ LossTerms NepaWithAuxiliary(const AuxiliaryInputs& in, const AuxiliaryOptions& o
   targets.type = in.type_id.flatten().index_select(0, targets.rows + 1);
   targets.sequence = targets.rows.floor_divide(length);
 
-  LossTerms terms;
   const at::Tensor losses = CosineLosses(targets.z_hat, targets.truth);
-  terms.total = MeanOrZero(losses);
-  terms.parts.emplace_back("nepa", terms.total.detach());
-  const auto add = [&](const char* name, double weight, const at::Tensor& value) {
-    terms.total = terms.total + weight * value;
-    terms.parts.emplace_back(name, value.detach());
+  std::vector<LossTerm> terms = {{"nepa", 1, {MeanOrZero(losses)}}};
+  const auto add = [&](const char* name, double weight, CountedMean mean) {
+    terms.push_back({name, weight, {std::move(mean)}});
   };
   if (options.aux_b2_weight > 0)
-    add("b2", options.aux_b2_weight, RayTerm(targets, *in.heads, options, draws));
+    terms.push_back({"b2", options.aux_b2_weight, RayTerm(targets, *in.heads, options, draws)});
   if (options.aux_b3_weight > 0)
     add("b3", options.aux_b3_weight,
         DistanceTerm(targets, targets.z_hat, *in.heads, "point_dist", options.aux_b3_near_tau));
@@ -255,6 +265,24 @@ LossTerms NepaWithAuxiliary(const AuxiliaryInputs& in, const AuxiliaryOptions& o
     add("cycle", options.cycle_weight, MeanOrZero(CosineLosses(view, targets.z_hat.detach())));
   }
   return terms;
+}
+
+LossTerms SumOf(const std::vector<LossTerm>& terms, const std::vector<double>& shares) {
+  LossTerms sum;
+  auto share = shares.begin();
+  // Factors of 1 are left out: they would change nothing but the time.
+  const auto times = [](double factor, const at::Tensor& value) {
+    return factor == 1 ? value : factor * value;
+  };
+  const auto add = [](at::Tensor* to, const at::Tensor& value) { *to = to->defined() ? *to + value : value; };
+  for (const LossTerm& term : terms) {
+    at::Tensor value;
+    for (const CountedMean& mean : term.means)
+      add(&value, times(mean.weight, times(share == shares.end() ? 1 : *share++, mean.mean)));
+    sum.parts.emplace_back(term.name, value.detach());
+    add(&sum.total, times(term.weight, value));
+  }
+  return sum;
 }
 
 }  // namespace manyform

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,9 +45,14 @@ struct AuxiliaryDraws {
   std::vector<std::pair<std::vector<int64_t>, std::vector<int64_t>>> rank_pairs;
   at::Tensor teacher_dropped, cycle_dropped;  ///< (B,T) bool: answers the student, the second view do not see
 };
-/// Pairs of each sequence in turn, then the teacher's and the cycle's answers.
-AuxiliaryDraws DrawAuxiliary(const AuxiliaryOptions& options, const at::Tensor& feat,
-                             const at::Tensor& type_id, NumpyRandomState& random);
+/// Pairs of each sequence in turn, then the teacher's and the cycle's answers. `hit` (B,T) bool: HitTokens.
+AuxiliaryDraws DrawAuxiliary(const AuxiliaryOptions& options, const at::Tensor& hit,
+                             NumpyRandomState& random);
+/// What concerns sequences [first, first + count).
+AuxiliaryDraws DrawsOf(const AuxiliaryDraws& draws, int64_t first, int64_t count);
+
+/// (B,T) bool: rays that hit something.
+at::Tensor HitTokens(const at::Tensor& feat, const at::Tensor& type_id);
 
 /// Features with the answers of `dropped` tokens zeroed: a point's distance, a ray's hit position, t, hit and
 /// normal.
@@ -59,15 +65,30 @@ struct AuxiliaryInputs {
   at::Tensor feat, type_id;  ///< (B,T,15), (B,T)
   /// Optional (T,T) bool masks, true: blocked: of the main view, and of the cycle's own.
   at::Tensor blocked, cycle_blocked;
+  std::optional<bool> answers;  ///< as in PredictingRows
 };
 
-/// The sum with a graph, and what it is made of, unweighted and without one: "nepa", then b2 b3 e d distill
-/// cycle, those that are on.
+/// A mean over `count` targets, points, rays or sequences; 0 with a graph over none.
+struct CountedMean {
+  at::Tensor mean;
+  int64_t count = 0;
+  double weight = 1;  ///< within its term
+};
+struct LossTerm {
+  std::string name;
+  double weight = 1;
+  std::vector<CountedMean> means;
+};
+/// "nepa", then b2 b3 e d distill cycle, those that are on.
+std::vector<LossTerm> NepaWithAuxiliary(const AuxiliaryInputs& inputs, const AuxiliaryOptions& options,
+                                        const AuxiliaryDraws& draws);
+
+/// The sum with a graph, and what it is made of, unweighted and without one.
 struct LossTerms {
   at::Tensor total;
   std::vector<std::pair<std::string, at::Tensor>> parts;
 };
-LossTerms NepaWithAuxiliary(const AuxiliaryInputs& inputs, const AuxiliaryOptions& options,
-                            const AuxiliaryDraws& draws);
+/// `shares`: a factor for each mean in turn; without them all are 1. \pre there is a term
+LossTerms SumOf(const std::vector<LossTerm>& terms, const std::vector<double>& shares = {});
 
 }  // namespace manyform

@@ -74,7 +74,7 @@ class PublishedRun {
   AuxiliaryDraws Draws(const AuxiliaryOptions& options, const at::Tensor& feat, const at::Tensor& type,
                        size_t step) const {
     NumpyRandomState unused(0);
-    AuxiliaryDraws draws = DrawAuxiliary(options, feat, type, unused);
+    AuxiliaryDraws draws = DrawAuxiliary(options, HitTokens(feat, type), unused);
     const Arrays recorded = Load("train/draws");
     int next = 0;
     const auto take = [&](const char* kind) {
@@ -153,7 +153,8 @@ Trained Retrain(const std::string& name, const QueryTransformer& model,
     in.blocked = run.Blocked(pass, in.type_id);
     in.cycle_blocked = run.Blocked(pass + run.passes_per_step() - 1, in.type_id);
     optimizer.ClearGradients();
-    const LossTerms terms = NepaWithAuxiliary(in, options, run.Draws(options, in.feat, in.type_id, step));
+    const LossTerms terms =
+        SumOf(NepaWithAuxiliary(in, options, run.Draws(options, in.feat, in.type_id, step)));
     EXPECT_NEAR(terms.total.item<double>(), run.loss(step), 1e-5) << name << " step " << step;
     EXPECT_NEAR(terms.parts[0].second.item<double>(), run.main_loss(step), 1e-5) << name << " step " << step;
     terms.total.backward();
@@ -211,7 +212,7 @@ TEST(AuxiliaryTerms, DrawsFollowTheGenerator) {
   options.aux_b2_weight = options.cycle_weight = 1;
   options.aux_b2_rank_pairs = 7;
   NumpyRandomState random(11), words(11);
-  const AuxiliaryDraws draws = DrawAuxiliary(options, feat, type, random);
+  const AuxiliaryDraws draws = DrawAuxiliary(options, HitTokens(feat, type), random);
   ASSERT_EQ(draws.rank_pairs.size(), 2u);
   for (const auto* side : {&draws.rank_pairs[0].first, &draws.rank_pairs[0].second})
     for (const int64_t value : *side) EXPECT_EQ(value, words.Next32() % 2);
@@ -220,6 +221,25 @@ TEST(AuxiliaryTerms, DrawsFollowTheGenerator) {
     EXPECT_EQ(draws.cycle_dropped.flatten()[i].item<bool>(),
               static_cast<float>(words.Next32() & 0xffffffu) * 0x1p-24f < 0.3f);
   EXPECT_EQ(random.Next32(), words.Next32());
+
+  const AuxiliaryDraws second = DrawsOf(draws, 1, 1);
+  ASSERT_EQ(second.rank_pairs.size(), 1u);
+  EXPECT_TRUE(second.rank_pairs[0].first.empty());
+  EXPECT_TRUE(second.cycle_dropped.equal(draws.cycle_dropped.slice(0, 1)));
+  EXPECT_FALSE(second.teacher_dropped.defined());
+}
+
+TEST(AuxiliaryTerms, TermsAreSummedByWeightAndShare) {
+  const auto mean = [](float value, double weight) {
+    return CountedMean{at::scalar_tensor(value), 1, weight};
+  };
+  const std::vector<LossTerm> terms = {{"nepa", 1, {mean(2, 1)}}, {"b2", 10, {mean(3, 1), mean(5, 0.5)}}};
+  const LossTerms whole = SumOf(terms), half = SumOf(terms, {0.5, 1, 0});
+  EXPECT_EQ(whole.total.item<float>(), 2 + 10 * 5.5f);
+  EXPECT_EQ(whole.parts[1].second.item<float>(), 5.5f);
+  EXPECT_EQ(half.total.item<float>(), 1 + 10 * 3.f);
+  EXPECT_EQ(half.parts[0].first, "nepa");
+  EXPECT_EQ(half.parts[0].second.item<float>(), 1);
 }
 
 TEST(AuxiliaryTerms, DroppedAnswersAreZeroAndNothingElseIs) {

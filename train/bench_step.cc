@@ -100,7 +100,8 @@ class Stepper {
     mask.seed = seed;
     const at::Tensor blocked = DualMaskBlocked(mask, type);
     if (!way_.baseline)
-      return NepaWithAuxiliary({.model = &model_, .feat = feat, .type_id = type, .blocked = blocked}, {}, {})
+      return SumOf(NepaWithAuxiliary({.model = &model_, .feat = feat, .type_id = type, .blocked = blocked},
+                                     {}, {}))
           .total;
     const at::Tensor dense = at::zeros(blocked.sizes(), feat.options()).masked_fill_(blocked, -INFINITY);
     return BaselineNepaLoss(model_, feat, type, dense);

@@ -42,10 +42,10 @@ TEST(TrainBenchTest, BothWaysTrainAlike) {
       DualMask mask = {.near = dual ? 0.4 : 0, .far = dual ? 0.1 : 0, .window = 8, .seed = step};
       const at::Tensor blocked = DualMaskBlocked(mask, type);
       const at::Tensor a =
-          dual
-              ? NepaWithAuxiliary({.model = &ours, .feat = feat, .type_id = type, .blocked = blocked}, {}, {})
-                    .total
-              : NepaLoss(ours, feat, type);
+          dual ? SumOf(NepaWithAuxiliary({.model = &ours, .feat = feat, .type_id = type, .blocked = blocked},
+                                         {}, {}))
+                     .total
+               : NepaLoss(ours, feat, type);
       const at::Tensor b = BaselineNepaLoss(theirs, feat, type, none.masked_fill(blocked, -INFINITY));
       EXPECT_NEAR(a.item<double>(), b.item<double>(), 1e-5) << step;
       optimizer.ClearGradients();

@@ -27,11 +27,17 @@ std::vector<int64_t> TorchPermutation(int64_t n, NumpyRandomState& random) {
 
 }  // namespace
 
-at::Tensor PredictingRows(const at::Tensor& type_id) {
+bool HasAnswers(const at::Tensor& type_id) {
+  const at::Tensor types = type_id.cpu().contiguous();
+  const int64_t* type = types.const_data_ptr<int64_t>();
+  return std::any_of(type, type + types.numel(), IsAnswer);
+}
+
+at::Tensor PredictingRows(const at::Tensor& type_id, std::optional<bool> answers_given) {
   const int64_t batch = type_id.size(0), length = type_id.size(1);
   const at::Tensor types = type_id.cpu().contiguous();
   const int64_t* type = types.const_data_ptr<int64_t>();
-  const bool answers = std::any_of(type, type + batch * length, IsAnswer);
+  const bool answers = answers_given ? *answers_given : HasAnswers(types);
   std::vector<int64_t> rows;
   for (int64_t row = 0; row < batch * length; ++row) {
     if (row % length + 1 == length) continue;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "ATen/core/Tensor.h"
 #include "base/numpy_random.h"
@@ -10,9 +11,13 @@
 
 namespace manyform {
 
+/// Whether a batch has any answer token. `type_id` (B,T) i64.
+bool HasAnswers(const at::Tensor& type_id);
+
 /// Tokens b*T+t whose next token is to be predicted, (N) i64 ascending: answers if the batch has any answer
-/// at all, else everything but missing rays. `type_id` (B,T) i64.
-at::Tensor PredictingRows(const at::Tensor& type_id);
+/// at all, else everything but missing rays. `type_id` (B,T) i64. `answers`: whether it has, for a batch of
+/// which these are not all sequences.
+at::Tensor PredictingRows(const at::Tensor& type_id, std::optional<bool> answers = std::nullopt);
 
 /// 1 - cos of each row of `predicted` and `target`, (N,d) each: (N).
 at::Tensor CosineLosses(const at::Tensor& predicted, const at::Tensor& target);

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "base/config.h"
 #include "base/files.h"
+#include "base/follower.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/provenance.h"
@@ -28,6 +29,8 @@
 #include "train/corpus.h"
 #include "train/pretrain_options.h"
 #include "train/pretrain_state.h"
+#include "train/process_group.h"
+#include "train/process_place.h"
 #include "train/run_folder.h"
 #include "train/tensor_errors.h"
 
@@ -52,10 +55,11 @@ struct Speed {
 
 class PretrainRun {
  public:
-  PretrainRun(const PretrainConfig& config, c10::Device device, RunFolder& folder, Corpus corpus,
-              SequenceSizes sizes)
+  PretrainRun(const PretrainConfig& config, c10::Device device, ProcessGroup& group, RunFolder& folder,
+              Corpus corpus, SequenceSizes sizes)
       : config_(config),
         device_(device),
+        group_(group),
         folder_(folder),
         corpus_(std::move(corpus)),
         sizes_(std::move(sizes)) {}
@@ -96,6 +100,7 @@ class PretrainRun {
 
   const PretrainConfig& config_;
   const c10::Device device_;
+  ProcessGroup& group_;
   RunFolder& folder_;
   const Corpus corpus_;
   const SequenceSizes sizes_;
@@ -140,6 +145,7 @@ absl::Status PretrainRun::Begin() {
     MF_ASSIGN_OR_RETURN(state_, ResumedPretrainState(config_, corpus_, longest, device_, from, own));
     last_saved_ = from;
   }
+  MF_RETURN_IF_ERROR(ShareState(config_, corpus_, &group_, &*state_));
   MF_RETURN_IF_ERROR(folder_.TruncateLog(own ? at().step : -1));
   if (config_.tensorboard()) folder_.StartEvents(own ? at().step : -1);
   MF_RETURN_IF_ERROR(folder_.WriteConfig(config_));
@@ -162,16 +168,18 @@ absl::Status PretrainRun::NotFinite(const char* what, double value, const Batch&
 absl::Status PretrainRun::AddGradients(const Batch& batch, int64_t batches_in_step) {
   // Unique to the batch: what it draws does not depend on what else is in its step.
   const int64_t number = at().step * config_.accumulate() + at().batch % config_.accumulate();
-  const LossTerms terms = state_->objective.Loss(
-      state_->model, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
-      TypeTensor(batch.type.data(), batch.size, batch.length, device_), number, sizes_.Total(at().epoch));
-  const double value = terms.total.item<double>();
+  MF_ASSIGN_OR_RETURN(const PretrainLoss loss,
+                      state_->objective.Loss(
+                          state_->model, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
+                          TypeTensor(batch.type.data(), batch.size, batch.length, device_), number,
+                          sizes_.Total(at().epoch), {.first = batch.first, .size = batch.whole}, &group_));
+  const auto& [terms, value] = loss;
   if (!std::isfinite(value)) return NotFinite("the loss", value, batch);
   const double share = 1.0 / static_cast<double>(batches_in_step);
   (batches_in_step == 1 ? terms.total : terms.total * share).backward();
   loss_ += share * value;
   for (const auto& [name, part] : terms.parts) parts_[name] += share * part.item<double>();
-  samples_ += batch.size;
+  samples_ += batch.whole;
   ++at().batch;
   return absl::OkStatus();
 }
@@ -189,6 +197,7 @@ absl::Status PretrainRun::Step(BatchLoader& loader) {
     if (batch == nullptr) return absl::InternalError("the loader has fewer batches than there are steps");
     MF_RETURN_IF_ERROR(AddGradients(*batch, batches));
   }
+  MF_RETURN_IF_ERROR(AllReduceGradients(state_->optimizer.parameters(), &group_));
   const double norm = state_->optimizer.GradientNorm();
   if (!std::isfinite(norm)) return NotFinite("the gradient's norm", norm, *batch);
   const bool clip = config_.clip_grad_norm() > 0 && norm > config_.clip_grad_norm();
@@ -216,7 +225,8 @@ absl::Status PretrainRun::Log(double norm, double seconds) {
 }
 
 absl::Status PretrainRun::Save(const std::string& path) {
-  MF_RETURN_IF_ERROR(WriteCheckpoint(path, PretrainCheckpoint(*state_, config_, corpus_)));
+  if (folder_.writes())
+    MF_RETURN_IF_ERROR(WriteCheckpoint(path, PretrainCheckpoint(*state_, config_, corpus_)));
   last_saved_ = path;
   saved_at_ = Clock::now();
   return absl::OkStatus();
@@ -250,6 +260,8 @@ absl::StatusOr<std::unique_ptr<BatchLoader>> PretrainRun::OpenLoader(
   options.batch = config_.batch();
   options.drop_last = corpus_.draws_per_epoch >= config_.batch();
   options.num_workers = config_.num_workers();
+  options.part = group_.rank();
+  options.parts = group_.size();
   options.draws = corpus_.draws;
   options.allocate = StagingAllocator(device_);
   options.fill = [this, &datasets](const Draw& draw, int64_t epoch, int64_t index, std::span<float> feat,
@@ -269,7 +281,9 @@ absl::Status PretrainRun::RunPhase(int64_t end_epoch, Progress& progress) {
   const std::vector<TokenDataset> datasets = DatasetsAt(at().epoch);
   MF_ASSIGN_OR_RETURN(const std::unique_ptr<BatchLoader> loader, OpenLoader(datasets, end_epoch));
   while (at().epoch < end_epoch) {
-    if (Interrupted()) return Interrupt();
+    // All at the same step, whichever of them was told to stop.
+    MF_ASSIGN_OR_RETURN(const bool interrupted, group_.Any(Interrupted()));
+    if (interrupted) return Interrupt();
     MF_RETURN_IF_ERROR(Step(*loader));
     MF_RETURN_IF_ERROR(at().batch == batches_per_epoch_ ? EndEpoch() : SaveInTime());
     progress.SetNote(
@@ -333,15 +347,21 @@ PretrainResult PretrainRun::Result() const {
 
 absl::StatusOr<PretrainResult> Pretrain(const PretrainConfig& given) {
   MF_RETURN_IF_ERROR(CheckConfig(given));
+  MF_ASSIGN_OR_RETURN(const ProcessPlace place, ReadProcessPlace());
+  SetFollower(place.rank > 0);
   PretrainConfig config = given;
   MF_RETURN_IF_ERROR(CompletePretrainConfig(&config));
   MF_ASSIGN_OR_RETURN(SequenceSizes sizes, SequenceSizesOf(config));
   KeepFreedMemory();
   SetTensorThreads(config.num_threads());
-  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));
+  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(DeviceOfProcess(config.device(), place)));
   MF_ASSIGN_OR_RETURN(Corpus corpus, OpenCorpus(config));
-  MF_ASSIGN_OR_RETURN(const std::unique_ptr<RunFolder> folder, RunFolder::Open(config.save_dir()));
-  PretrainRun run(config, device, *folder, std::move(corpus), std::move(sizes));
+  MF_RETURN_IF_ERROR(CheckBatchDivides(std::min<int64_t>(config.batch(), corpus.draws_per_epoch), place));
+  MF_ASSIGN_OR_RETURN(const std::unique_ptr<ProcessGroup> group,
+                      JoinProcessGroup(place, config.dist_timeout_s(), config.dist_backend()));
+  MF_ASSIGN_OR_RETURN(const std::unique_ptr<RunFolder> folder,
+                      RunFolder::Open(config.save_dir(), group->first()));
+  PretrainRun run(config, device, *group, *folder, std::move(corpus), std::move(sizes));
   MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
   absl::StatusOr<PretrainResult> result = CatchTensorErrors([&] { return run.Run(); });
   if (result.ok()) *result->mutable_provenance() = CollectProvenance("pretrain", config);

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -40,6 +41,24 @@ absl::StatusOr<LoadedModel> LoadTeacher(const PretrainConfig& config, int64_t ma
   return teacher;
 }
 
+// Sums the shares of all processes, but for the graph.
+absl::StatusOr<PretrainLoss> WholeLoss(const std::vector<LossTerm>& terms, ProcessGroup* group) {
+  std::vector<int64_t> counts;
+  for (const LossTerm& term : terms)
+    for (const CountedMean& mean : term.means) counts.push_back(mean.count);
+  MF_ASSIGN_OR_RETURN(const std::vector<double> shares, SharesOf(counts, group));
+  PretrainLoss loss{.terms = SumOf(terms, shares)};
+  loss.value = loss.terms.total.item<double>();
+  if (group->alone()) return loss;
+  std::vector<double> values = {loss.value};
+  for (const auto& [name, part] : loss.terms.parts) values.push_back(part.item<double>());
+  MF_RETURN_IF_ERROR(group->AllReduceSum(values));
+  loss.value = values[0];
+  for (size_t i = 1; i < values.size(); ++i)
+    loss.terms.parts[i - 1].second = at::scalar_tensor(values[i], at::kDouble);
+  return loss;
+}
+
 }  // namespace
 
 PretrainObjective::PretrainObjective(const PretrainConfig& config, DualMaskSchedule dual_mask)
@@ -70,29 +89,45 @@ absl::StatusOr<PretrainObjective> PretrainObjective::Create(const PretrainConfig
   return objective;
 }
 
-LossTerms PretrainObjective::Loss(const QueryTransformer& model, const at::Tensor& feat,
-                                  const at::Tensor& type_id, int64_t batch, int64_t total) const {
-  if (mae_) {
-    NumpyRandomState random(Md5Prefix32(absl::StrCat("mask ", seed_, " ", batch)));
-    const at::Tensor masked = MaskTokens(type_id, mask_ratio_, random).to(feat.device());
-    LossTerms terms;
-    terms.total = MaeLoss(model, feat, type_id, masked);
-    terms.parts.emplace_back("mae", terms.total.detach());
-    return terms;
-  }
+std::vector<LossTerm> PretrainObjective::MaeTerms(const QueryTransformer& model, const at::Tensor& feat,
+                                                  const at::Tensor& type_id, int64_t batch,
+                                                  const WholeBatch& whole, int64_t first) const {
+  NumpyRandomState random(Md5Prefix32(absl::StrCat("mask ", seed_, " ", batch)));
+  const at::Tensor masked =
+      MaskTokens(whole.type_id, mask_ratio_, random).narrow(0, first, type_id.size(0)).to(feat.device());
+  return {{"mae", 1, {{MaeLoss(model, feat, type_id, masked), masked.sum().item<int64_t>()}}}};
+}
+
+std::vector<LossTerm> PretrainObjective::NepaTerms(const QueryTransformer& model, const at::Tensor& feat,
+                                                   const at::Tensor& type_id, int64_t batch, int64_t total,
+                                                   const WholeBatch& whole, int64_t first) const {
   AuxiliaryInputs in = {.model = &model,
                         .teacher = teacher_ ? &*teacher_ : nullptr,
                         .heads = &heads_,
                         .feat = feat,
-                        .type_id = type_id};
+                        .type_id = type_id,
+                        .answers = HasAnswers(whole.type_id)};
   DualMask mask = dual_mask_.At(batch, total);
   if (mask.active()) {
-    in.blocked = DualMaskBlocked(mask, type_id);
+    in.blocked = DualMaskBlocked(mask, whole.type_id).to(feat.device());
     mask.seed += kCycleSeed;
-    if (auxiliary_.cycle_weight > 0) in.cycle_blocked = DualMaskBlocked(mask, type_id);
+    if (auxiliary_.cycle_weight > 0)
+      in.cycle_blocked = DualMaskBlocked(mask, whole.type_id).to(feat.device());
   }
   NumpyRandomState random(Md5Prefix32(absl::StrCat("auxiliary ", seed_, " ", batch)));
-  return NepaWithAuxiliary(in, auxiliary_, DrawAuxiliary(auxiliary_, feat, type_id, random));
+  // Draws are the whole batch's, so that they do not depend on who has which of its sequences.
+  const AuxiliaryDraws draws = DrawAuxiliary(auxiliary_, whole.hit, random);
+  return NepaWithAuxiliary(in, auxiliary_, DrawsOf(draws, first, type_id.size(0)));
+}
+
+absl::StatusOr<PretrainLoss> PretrainObjective::Loss(const QueryTransformer& model, const at::Tensor& feat,
+                                                     const at::Tensor& type_id, int64_t batch, int64_t total,
+                                                     const BatchPart& part, ProcessGroup* group) const {
+  const at::Tensor hit = mae_ ? at::Tensor() : HitTokens(feat, type_id);
+  MF_ASSIGN_OR_RETURN(const WholeBatch whole, GatherBatch(type_id, hit, part, group));
+  const std::vector<LossTerm> terms = mae_ ? MaeTerms(model, feat, type_id, batch, whole, part.first)
+                                           : NepaTerms(model, feat, type_id, batch, total, whole, part.first);
+  return WholeLoss(terms, group);
 }
 
 }  // namespace manyform

@@ -10,9 +10,17 @@
 #include "model/query_transformer.h"
 #include "proto/train.pb.h"
 #include "train/auxiliary_terms.h"
+#include "train/batch_share.h"
+#include "train/process_group.h"
 #include "train/schedules.h"
 
 namespace manyform {
+
+/// `terms.total` has the graph: of this process's share of the loss, if there are several.
+struct PretrainLoss {
+  LossTerms terms;
+  double value = 0;  ///< of the whole batch, as are the terms' parts
+};
 
 class PretrainObjective {
  public:
@@ -23,9 +31,11 @@ class PretrainObjective {
                                                   int64_t total_batches, const NamedTensors* heads,
                                                   c10::Device device);
 
-  /// Of the batch number `batch` since the start of training, whose sequences have `total` points and rays.
-  LossTerms Loss(const QueryTransformer& model, const at::Tensor& feat, const at::Tensor& type_id,
-                 int64_t batch, int64_t total) const;
+  /// Of the batch number `batch` since the start of training, whose sequences have `total` points and rays;
+  /// feat and type_id are the `part` of it that this process of `group` has. \error as ProcessGroup.
+  absl::StatusOr<PretrainLoss> Loss(const QueryTransformer& model, const at::Tensor& feat,
+                                    const at::Tensor& type_id, int64_t batch, int64_t total,
+                                    const BatchPart& part, ProcessGroup* group) const;
 
   /// What is trained beside the model; leaves that require gradients.
   const NamedTensors& heads() const { return heads_; }
@@ -34,6 +44,13 @@ class PretrainObjective {
 
  private:
   PretrainObjective(const PretrainConfig& config, DualMaskSchedule dual_mask);
+  // `first`: where in `whole` the sequences of feat and type_id begin.
+  std::vector<LossTerm> MaeTerms(const QueryTransformer& model, const at::Tensor& feat,
+                                 const at::Tensor& type_id, int64_t batch, const WholeBatch& whole,
+                                 int64_t first) const;
+  std::vector<LossTerm> NepaTerms(const QueryTransformer& model, const at::Tensor& feat,
+                                  const at::Tensor& type_id, int64_t batch, int64_t total,
+                                  const WholeBatch& whole, int64_t first) const;
 
   bool mae_;
   double mask_ratio_;

@@ -153,7 +153,12 @@ absl::Status ProcessGroup::Broadcast(const at::Tensor& tensor) {
   return Staged(tensor, [this](const at::Tensor& staged) { return Copy(staged); });
 }
 
-absl::StatusOr<std::unique_ptr<ProcessGroup>> JoinProcessGroup(const ProcessPlace& place, double timeout_s) {
+absl::StatusOr<std::unique_ptr<ProcessGroup>> JoinProcessGroup(const ProcessPlace& place, double timeout_s,
+                                                               const std::string& backend) {
+  if (backend != "gloo")
+    return absl::FailedPreconditionError(
+        absl::StrCat("dist_backend=", backend,
+                     ": not part of this build; gloo serves GPUs too, through the CPU's memory"));
   if (place.alone()) return std::make_unique<ProcessGroup>();
   return GlooGroup::Join(place, timeout_s);
 }

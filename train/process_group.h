@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -51,8 +52,10 @@ class ProcessGroup {
 
 /// Meets the others at place.master over TCP; a lone process needs none. A call that waits longer than
 /// `timeout_s` for another process fails. \error Unavailable, saying what is known of the cause, here and in
-/// every call, once a process is gone, silent, or cannot be reached.
-absl::StatusOr<std::unique_ptr<ProcessGroup>> JoinProcessGroup(const ProcessPlace& place, double timeout_s);
+/// every call, once a process is gone, silent, or cannot be reached; FailedPrecondition for a backend other
+/// than "gloo".
+absl::StatusOr<std::unique_ptr<ProcessGroup>> JoinProcessGroup(const ProcessPlace& place, double timeout_s,
+                                                               const std::string& backend = "gloo");
 
 /// Gradients become their sums over all processes, a few large tensors at a time. A parameter without a
 /// gradient in one process counts as one of zeros; without one in any it stays so.

@@ -116,6 +116,12 @@ TEST(ProcessGroupTest, ASilentProcessIsNotWaitedForForEver) {
   EXPECT_TRUE(absl::StrContains(statuses[0].message(), "dist_timeout_s")) << statuses[0];
 }
 
+TEST(ProcessGroupTest, AnotherBackendIsRefused) {
+  const absl::Status status = JoinProcessGroup(ProcessPlace(), 1, "nccl").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(status.message(), "dist_backend=nccl")) << status;
+}
+
 TEST(ProcessGroupTest, ProcessesThatDoNotComeAreNotWaitedForForEver) {
   const absl::Status status = JoinProcessGroup(Place(0, 2, FreePort()), 1).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);

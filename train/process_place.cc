@@ -4,6 +4,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 
 namespace manyform {
@@ -50,6 +51,16 @@ absl::StatusOr<ProcessPlace> ReadProcessPlace() {
   place.master = getenv("MASTER_ADDR");
   MF_ASSIGN_OR_RETURN(place.port, Number("MASTER_PORT", 1, kMostPort));
   return place;
+}
+
+absl::Status CheckBatchDivides(int64_t batch, const ProcessPlace& place) {
+  if (batch < place.size)
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch: ", batch, " sequences are too few for ", place.size, " processes"));
+  if (batch % place.size != 0)
+    LogLine(absl::StrCat("batch: ", batch, " sequences are not divided evenly: ", batch % place.size, " of ",
+                         place.size, " processes have one more than the others"));
+  return absl::OkStatus();
 }
 
 std::string DeviceOfProcess(const std::string& device, const ProcessPlace& place) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace manyform {
@@ -21,6 +22,10 @@ struct ProcessPlace {
 /// is not, from srun's SLURM_NTASKS, SLURM_PROCID and SLURM_LOCALID. Without either there is one process.
 /// \error InvalidArgument naming the variable that is missing or no number of its range.
 absl::StatusOr<ProcessPlace> ReadProcessPlace();
+
+/// \error InvalidArgument unless each process gets a sequence of a batch of `batch`. Says so if some get more
+/// than others.
+absl::Status CheckBatchDivides(int64_t batch, const ProcessPlace& place);
 
 /// `device` of one of several processes on a machine: "cuda" becomes its own, cuda:<local_rank>.
 std::string DeviceOfProcess(const std::string& device, const ProcessPlace& place);

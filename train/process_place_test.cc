@@ -58,6 +58,19 @@ TEST(ProcessPlaceTest, TorchrunAndSrun) {
   }
 }
 
+TEST(ProcessPlaceTest, BatchesAreDivided) {
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(CheckBatchDivides(1, {}).ok());
+  EXPECT_TRUE(CheckBatchDivides(6, {.size = 3}).ok());
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  testing::internal::CaptureStderr();
+  EXPECT_TRUE(CheckBatchDivides(8, {.size = 3}).ok());
+  EXPECT_TRUE(absl::StrContains(testing::internal::GetCapturedStderr(), "2 of 3 processes have one more"));
+  const absl::Status status = CheckBatchDivides(2, {.size = 3});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(status.message(), "batch: 2 ")) << status;
+}
+
 TEST(ProcessPlaceTest, WhatIsMissingIsNamed) {
   const Environment whole = {
       {"WORLD_SIZE", "2"}, {"RANK", "1"}, {"MASTER_ADDR", "node0"}, {"MASTER_PORT", "29500"}};

@@ -111,16 +111,13 @@ int64_t StepOf(const JsonRow& row) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RunFolder>> RunFolder::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<RunFolder>> RunFolder::Open(const std::string& path, bool writes) {
+  if (!writes) return std::unique_ptr<RunFolder>(new RunFolder(path, -1));
   MF_RETURN_IF_ERROR(MakeDirectories(path));
   MF_ASSIGN_OR_RETURN(const int lock, Lock(JoinPath(path, "lock")));
   std::unique_ptr<RunFolder> folder(new RunFolder(path, lock));
   MF_RETURN_IF_ERROR(RemoveStaleTemporaries(path));
   return folder;
-}
-
-std::unique_ptr<RunFolder> RunFolder::Follow(const std::string& path) {
-  return std::unique_ptr<RunFolder>(new RunFolder(path, -1));
 }
 
 RunFolder::~RunFolder() {

@@ -22,10 +22,10 @@ namespace manyform {
 class RunFolder {
  public:
   /// Makes the folder if need be and locks it. A lock that a dead process of this host left is taken over.
+  /// Unless it `writes`, as for a process that follows the run's first one, it knows the names and does
+  /// nothing.
   /// \error FailedPrecondition naming host and process if a live one, or one of another host, holds it.
-  static absl::StatusOr<std::unique_ptr<RunFolder>> Open(const std::string& path);
-  /// For a process that follows the run's first one: the names, and nothing is locked or written.
-  static std::unique_ptr<RunFolder> Follow(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<RunFolder>> Open(const std::string& path, bool writes = true);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;

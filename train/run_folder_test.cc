@@ -110,7 +110,7 @@ TEST_F(RunFolderTest, RowsBecomeEvents) {
 
 TEST_F(RunFolderTest, AFollowerLeavesNothing) {
   const auto first = RunFolder::Open(path_).value();
-  const auto follower = RunFolder::Follow(path_);
+  const auto follower = RunFolder::Open(path_, /*writes=*/false).value();
   EXPECT_TRUE(first->writes());
   EXPECT_FALSE(follower->writes());
   EXPECT_EQ(follower->last(), first->last());

@@ -8,16 +8,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace manyform {
 
-/// Starts `program`; what it prints goes to `log`.
+/// Starts `program`; what it prints goes to `log`. `environment` is added to the test's own.
 inline pid_t StartProgram(const std::string& program, const std::vector<std::string>& arguments,
-                          const std::string& log) {
+                          const std::string& log,
+                          const std::vector<std::pair<std::string, std::string>>& environment = {}) {
   const pid_t child = fork();
   if (child != 0) return child;
+  for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
   const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
