@@ -2,17 +2,23 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <set>
 #include <tuple>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/log.h"
 #include "base/status_macros.h"
+#include "base/string_views.h"
 
 namespace manyform {
 namespace {
@@ -41,6 +47,38 @@ bool PathBefore(const ShapeEntry& a, const ShapeEntry& b) {
   return absl::StrCat(ShapeKey(a), ".npz") < absl::StrCat(ShapeKey(b), ".npz");
 }
 
+// What a representation answers with, what answers where it is missing, and the build option that leaves it
+// out.
+struct Fallback {
+  absl::string_view array, stands_in, option;
+};
+constexpr Fallback kFallbacks[] = {
+    {"pt_dist_pc_pool", "pt_dist_pool", ""},
+    {"ray_hit_pc_pool", "ray_hit_pool", "no_pc_rays"},
+    {"pt_dist_udf_pool", "pt_dist_pool", "no_udf"},
+};
+constexpr size_t kCloudPoints = 0, kCloudRays = 1, kField = 2;
+
+// Whether a build config, as a manifest keeps it, has this flag.
+bool IsSet(const std::string& build_config, absl::string_view flag) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(build_config, '\n');
+  return absl::c_linear_search(lines, absl::StrCat(flag, ": true"));
+}
+
+// Those of kFallbacks that AnswerPools takes.
+std::vector<size_t> FallbacksOf(const ShapeFile& shape, const BackendOptions& options) {
+  const Backend backend = options.backend;
+  const bool pool = options.xyz_key == "pt_xyz_pool" && options.dist_key == "pt_dist_pool";
+  const bool cloud = backend == Backend::kPointcloud || backend == Backend::kPointcloudMeshray ||
+                     backend == Backend::kPointcloudNoray;
+  std::vector<size_t> asked;
+  if (cloud && pool) asked.push_back(kCloudPoints);
+  if (backend == Backend::kPointcloud) asked.push_back(kCloudRays);
+  if (backend == Backend::kUdfgrid && pool) asked.push_back(kField);
+  std::erase_if(asked, [&](size_t i) { return shape.Has(ToStd(kFallbacks[i].array)); });
+  return asked;
+}
+
 }  // namespace
 
 // First in, first out, in shards so that threads seldom wait for one another. Draws are uniform over shapes:
@@ -63,6 +101,9 @@ class ShapeList::Kept {
       : most_{limits.shapes / kShards, limits.heap_bytes / kShards, limits.mapped_bytes / kShards} {}
 
   using Key = std::tuple<int64_t, int, int, int, int, std::string>;
+
+  // Whether this is said for the first time.
+  bool Tell(size_t fallback) { return !told_[fallback].exchange(true); }
 
   static Key KeyOf(int64_t shape, const BackendOptions& o) {
     static const BackendOptions usual;
@@ -106,6 +147,7 @@ class ShapeList::Kept {
   Shard& ShardOf(const Key& key) { return shards_[std::get<0>(key) % kShards]; }
   const Cost most_;
   std::array<Shard, kShards> shards_;
+  std::array<std::atomic<bool>, std::size(kFallbacks)> told_ = {};
 };
 
 absl::StatusOr<ShapeList> ShapeList::Open(const std::string& cache_root, const std::string& split,
@@ -142,11 +184,33 @@ absl::StatusOr<std::shared_ptr<const ShapeFile>> ShapeList::Load(int64_t i) cons
   return ShapeFile::Open(path(i), *entries_[i], *manifest_);
 }
 
+// A cache from before an answer was stored is used as it was then, and that is said. One of ours that was
+// told to leave the answer out has none: the mesh's would be taken for it. A scan has no mesh.
+absl::Status ShapeList::CheckFallbacks(int64_t i, const ShapeFile& shape,
+                                       const BackendOptions& options) const {
+  if (entries_[i]->has_scan()) return absl::OkStatus();
+  for (const size_t number : FallbacksOf(shape, options)) {
+    const Fallback& fallback = kFallbacks[number];
+    const absl::string_view backend = ToAbsl(BackendName(options.backend));
+    if (!fallback.option.empty() && IsSet(manifest_->build_config(), fallback.option)) {
+      return absl::FailedPreconditionError(absl::StrCat(shape.path(), ": array ", fallback.array,
+                                                        " is not in the file, for the cache was built with ",
+                                                        fallback.option, "; backend ", backend, " needs it"));
+    }
+    if (!kept_->Tell(number)) continue;
+    LogLine(absl::StrCat(shape.path(), ": no ", fallback.array, ", so ", fallback.stands_in,
+                         ", the mesh's unless this is a scan, answers for backend ", backend,
+                         "; said once for ", cache_root_, " ", split_));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<const Pools>> ShapeList::Answers(int64_t i,
                                                                 const BackendOptions& options) const {
   const Kept::Key key = Kept::KeyOf(i, options);
   if (std::shared_ptr<const Pools> kept = kept_->Find(key)) return kept;
   MF_ASSIGN_OR_RETURN(std::shared_ptr<const ShapeFile> shape, Load(i));
+  MF_RETURN_IF_ERROR(CheckFallbacks(i, *shape, options));
   MF_ASSIGN_OR_RETURN(const Pools answered, AnswerPools(std::move(shape), options));
   auto pools = std::make_shared<const Pools>(answered);
   const int layout = entries_[i]->layout();

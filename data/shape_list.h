@@ -33,7 +33,9 @@ class ShapeList {
   std::string key(int64_t i) const { return ShapeKey(*entries_[i]); }
   absl::StatusOr<std::shared_ptr<const ShapeFile>> Load(int64_t i) const;
   /// AnswerPools(Load(i), options), remembered within the limits: files stay mapped, computed answers stay
-  /// computed. Thread-safe. \error as AnswerPools and ShapeFile::Open.
+  /// computed. Where the mesh stands in for what the cache lacks, that is logged once. Thread-safe.
+  /// \error as AnswerPools and ShapeFile::Open; FailedPrecondition where the cache was built without what
+  /// the backend answers with (no_pc_rays, no_udf).
   absl::StatusOr<std::shared_ptr<const Pools>> Answers(int64_t i, const BackendOptions& options) const;
   /// Distinct class names, sorted.
   std::vector<std::string> ClassNames() const;
@@ -44,6 +46,7 @@ class ShapeList {
 
  private:
   class Kept;
+  absl::Status CheckFallbacks(int64_t i, const ShapeFile& shape, const BackendOptions& options) const;
   std::string cache_root_, split_, fingerprint_;
   std::shared_ptr<const CacheManifest> manifest_;
   std::vector<const ShapeEntry*> entries_;
