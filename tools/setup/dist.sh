@@ -22,5 +22,8 @@ done
 name=manyform-$(git rev-parse --short=12 HEAD)
 rm -rf "${dist:?}/$name"
 BUNDLE_TORCH=${DIST_TORCH:-} tools/setup/bundle.sh "$dist/$name" "${programs[@]}"
+# What docs/data.md has cluster users call lies beside the programs it starts.
+install -D -m 755 -t "$dist/$name/slurm" tools/pipeline/slurm/submit.sh tools/pipeline/slurm/job.sh
+install -m 644 tools/setup/dist.README "$dist/$name/README"
 tar -C "$dist" --sort=name --owner=0 --group=0 --numeric-owner -czf "$dist/$name.tar.gz" "$name"
 echo "$dist/$name.tar.gz: ${#programs[@]} programs, $(du -h "$dist/$name.tar.gz" | cut -f1)"
