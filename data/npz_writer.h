@@ -28,7 +28,8 @@ class NpzWriter {
   /// Any part of the array's elements, in order. \error InvalidArgument for more than its shape says; as
   /// AtomicFileWriter.
   absl::Status Append(const void* elements, uint64_t bytes);
-  /// A whole array, C order.
+  /// A whole array, in the order it has: what makes arrays makes them in C order, what copies a file's keeps
+  /// theirs (//data:migrate what=repack turns them).
   absl::Status Write(const NamedArray& array);
   absl::Status Finish();
   uint64_t written() const { return file_.written(); }
