@@ -81,8 +81,9 @@ std::string EntryText(const ShapeEntry& entry) {
   if (entry.has_mesh()) {
     const MeshInfo& mesh = entry.mesh();
     absl::StrAppend(&text, "mesh: ", mesh.vertices(), " vertices, ", mesh.faces(), " faces, area ",
-                    Number(mesh.area()), ", extents ", absl::StrJoin(mesh.extents(), " x "),
-                    mesh.watertight() ? ", watertight" : "", "\n");
+                    Number(mesh.area()), ", extents ", absl::StrJoin(mesh.extents(), " x "), ", ",
+                    mesh.components(), " components, volume ", Number(mesh.volume()),
+                    mesh.watertight() ? ", watertight" : ", not watertight", "\n");
   }
   if (entry.has_scan()) {
     const ScanInfo& scan = entry.scan();
@@ -165,6 +166,9 @@ std::string ManifestText(const std::string& root, const CacheManifest& manifest,
     }
     absl::StrAppend(&text, AlignedTable(arrays));
   }
+  if (result.simulated() > 0) {
+    absl::StrAppend(&text, "\n", result.simulated(), " shapes are simulated scans: nothing was measured\n");
+  }
   if (without_checksum > 0) absl::StrAppend(&text, "\n", without_checksum, " shapes have no checksum\n");
   if (manifest.failed_size() > 0) {
     absl::StrAppend(&text, "\n", manifest.failed_size(), " shapes were not built\n");
@@ -198,6 +202,7 @@ InspectResult InspectManifest(const std::string& root, const CacheManifest& mani
     }
     count->set_shapes(count->shapes() + 1);
     count->set_bytes(count->bytes() + shape.file_size());
+    if (shape.scan().simulated()) result.set_simulated(result.simulated() + 1);
   }
   fputs(ManifestText(root, manifest, result).c_str(), stdout);
   return result;

@@ -108,6 +108,8 @@ TEST_F(InspectTest, AShapeOfACacheIsComparedWithItsManifest) {
   mesh->set_vertices(8);
   mesh->set_faces(12);
   mesh->set_watertight(true);
+  mesh->set_components(3);
+  mesh->set_volume(0.125);
   ASSERT_TRUE(WriteManifest(cache, manifest).ok());
   InspectConfig config;
   config.set_cache_root(cache);
@@ -115,7 +117,7 @@ TEST_F(InspectTest, AShapeOfACacheIsComparedWithItsManifest) {
   config.set_key("class_a/box");
   EXPECT_EQ(OrThrow(Run(config)).remarks_size(), 0);
   EXPECT_TRUE(absl::StrContains(out_, "mesh: 8 vertices, 12 faces")) << out_;
-  EXPECT_TRUE(absl::StrContains(out_, "watertight")) << out_;
+  EXPECT_TRUE(absl::StrContains(out_, "3 components, volume 0.125, watertight")) << out_;
   fs::remove(cache + "/train/class_a/box.npz");
   fs::copy(kSphere, cache + "/train/class_a/box.npz");
   const InspectResult changed = OrThrow(Run(config));
@@ -130,6 +132,7 @@ TEST_F(InspectTest, AManifestIsCounted) {
   fs::copy(kRoot, cache, fs::copy_options::recursive);
   CacheManifest manifest = OrThrow(IndexCache(cache, 1, true));
   manifest.set_build_config("n_views: 7\n");
+  for (const int i : {0, 3}) manifest.mutable_shapes(i)->mutable_scan()->set_simulated(true);
   FailedShape* failed = manifest.add_failed();
   failed->set_split("train");
   failed->set_class_name("class_d");
@@ -152,9 +155,10 @@ TEST_F(InspectTest, AManifestIsCounted) {
   }
   EXPECT_EQ(bytes, expected);
   EXPECT_EQ(result.failed(), 1);
+  EXPECT_EQ(result.simulated(), 2);
   EXPECT_EQ(result.layouts(), manifest.layouts_size());
-  for (const char* text :
-       {"8 shapes", "class_c", "train/class_d/bad", "mesh without area", "n_views: 7", "deflated"}) {
+  for (const char* text : {"8 shapes", "class_c", "train/class_d/bad", "mesh without area", "n_views: 7",
+                           "deflated", "2 shapes are simulated"}) {
     EXPECT_TRUE(absl::StrContains(out_, text)) << text << "\n" << out_;
   }
 }

@@ -14,6 +14,7 @@
 #include "base/string_views.h"
 #include "base/thread_pool.h"
 #include "data/manifest.h"
+#include "data/simulated_mark.h"
 
 namespace manyform {
 namespace {
@@ -75,6 +76,9 @@ absl::Status DescribeShapeFile(const std::string& path, bool checksum, ShapeEntr
 
 absl::StatusOr<CacheManifest> IndexCache(const std::string& cache_root, int num_threads, bool checksums) {
   MF_ASSIGN_OR_RETURN(std::vector<ShapeEntry> shapes, ListCacheFiles(cache_root));
+  if (HasSimulatedMark(cache_root)) {
+    for (ShapeEntry& shape : shapes) MarkSimulated(&shape);
+  }
   LayoutTable layouts;
   MF_RETURN_IF_ERROR(
       ParallelFor(static_cast<int64_t>(shapes.size()), num_threads, [&](int64_t i) -> absl::Status {

@@ -20,6 +20,7 @@
 #include "data/manifest.h"
 #include "data/manifest_update.h"
 #include "data/shard.h"
+#include "data/simulated_mark.h"
 
 namespace manyform {
 namespace {
@@ -100,6 +101,7 @@ class Index {
       const std::string path = ShapePath(config_.cache_root(), one.entry);
       const auto known = entries.find(Key(one.entry));
       if (known != entries.end()) one.entry = *known->second;
+      if (simulated_) MarkSimulated(&one.entry);
       one.stamp = StampOf(path);
       ArrayLayout layout;
       absl::Status status = DescribeShapeFile(path, /*checksum=*/false, &one.entry, &layout);
@@ -204,6 +206,7 @@ class Index {
 
   const MigrateConfig& config_;
   const ChosenShapes chosen_;
+  const bool simulated_ = HasSimulatedMark(config_.cache_root());
   LayoutTable layouts_;
 };
 

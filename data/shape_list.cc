@@ -227,4 +227,8 @@ std::vector<std::string> ShapeList::ClassNames() const {
   return {names.begin(), names.end()};
 }
 
+bool ShapeList::AnySimulated() const {
+  return absl::c_any_of(entries_, [](const ShapeEntry* entry) { return entry->scan().simulated(); });
+}
+
 }  // namespace manyform

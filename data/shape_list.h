@@ -39,6 +39,8 @@ class ShapeList {
   absl::StatusOr<std::shared_ptr<const Pools>> Answers(int64_t i, const BackendOptions& options) const;
   /// Distinct class names, sorted.
   std::vector<std::string> ClassNames() const;
+  /// Whether scans are among them that were made from meshes rather than measured.
+  bool AnySimulated() const;
   /// Fingerprint of the split's content.
   const std::string& fingerprint() const { return fingerprint_; }
   const std::string& cache_root() const { return cache_root_; }

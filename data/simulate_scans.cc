@@ -21,6 +21,7 @@
 #include "data/scan_arrays.h"
 #include "data/shard.h"
 #include "data/simulate_scans_view.h"
+#include "data/simulated_mark.h"
 #include "geometry/mesh.h"
 #include "geometry/triangle_scene.h"
 
@@ -79,7 +80,7 @@ absl::StatusOr<std::vector<ShapeEntry>> ListScans(const CacheManifest& meshes,
     scan.set_id(mesh.id());
     scan.set_source(as_mesh ? mesh.source() : ShapePath(config.cache_root(), mesh));
     scan.set_seed(static_cast<uint32_t>(seed));
-    scan.mutable_scan()->set_simulated(true);
+    MarkSimulated(&scan);
   }
   if (scans.empty()) return absl::NotFoundError(absl::StrCat(config.cache_root(), ": holds no shapes"));
   return scans;
@@ -203,8 +204,8 @@ absl::StatusOr<SimulateScansResult> SimulateScans(const SimulateScansConfig& giv
   collection.shard = config.shard();
   MF_ASSIGN_OR_RETURN(collection.bytes_per_shape,
                       StoredNpzSize(ScanArraysWithoutData(config.n_points(), PoolOptions(config))));
-  collection.notes.emplace_back("_meta/simulated.txt", absl::StrCat(kNote, "cache_root=", config.cache_root(),
-                                                                    "\nseed=", config.seed(), "\n"));
+  collection.notes.emplace_back(kSimulatedMark, absl::StrCat(kNote, "cache_root=", config.cache_root(),
+                                                             "\nseed=", config.seed(), "\n"));
   collection.make = [&](ShapeEntry* shape) {
     absl::StatusOr<std::vector<NamedArray>> arrays = MakeScan(config, shape);
     if (arrays.ok() && shape->scan().resampled()) ++resampled;

@@ -1,5 +1,6 @@
 #include "data/simulate_scans.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -13,7 +14,10 @@
 #include "base/files.h"
 #include "data/backends.h"
 #include "data/cache_builder.h"
+#include "data/inspect.h"
 #include "data/manifest.h"
+#include "data/migrate.h"
+#include "data/shape_list.h"
 #include "data/simulate_scans_view.h"
 #include "data/testing/golden_npz.h"
 #include "gtest/gtest.h"
@@ -338,6 +342,28 @@ TEST(SimulateScans, ResumedAndByOneThread) {
   EXPECT_TRUE(absl::IsFailedPrecondition(SimulateScans(config).status()));
 }
 
+TEST(SimulateScans, TheMarkOutlivesTheManifest) {
+  const MeshCache cache = BuildMeshes("mark");
+  const std::string out = NewFolder("mark_out");
+  ASSERT_TRUE(SimulateScans(Config(cache.root, out)).ok());
+  const auto all_simulated = [](const CacheManifest& manifest) {
+    EXPECT_GT(manifest.shapes_size(), 0);
+    return std::all_of(manifest.shapes().begin(), manifest.shapes().end(),
+                       [](const ShapeEntry& shape) { return shape.scan().simulated(); });
+  };
+  fs::remove(out + "/manifest.binpb");
+  EXPECT_TRUE(all_simulated(OrThrow(OpenManifest(out))));
+  EXPECT_TRUE(OrThrow(ShapeList::Open(out, OrThrow(OpenManifest(out)).shapes(0).split())).AnySimulated());
+  MigrateConfig config;
+  config.set_what("manifest");
+  config.set_cache_root(out);
+  ASSERT_TRUE(Migrate(config).ok());
+  EXPECT_TRUE(all_simulated(OrThrow(ReadManifest(out))));
+  InspectConfig inspect;
+  inspect.set_cache_root(out);
+  EXPECT_EQ(OrThrow(Inspect(inspect)).simulated(), OrThrow(ReadManifest(out)).shapes_size());
+}
+
 TEST(SimulateScans, WhatCannotBeSeen) {
   const MeshCache cache = BuildMeshes("unseen");
   const std::string out = NewFolder("unseen_out"), twice = NewFolder("unseen_twice");
@@ -345,7 +371,9 @@ TEST(SimulateScans, WhatCannotBeSeen) {
   const absl::Status again = SimulateScans(Config(out, twice)).status();
   EXPECT_TRUE(absl::StrContains(again.message(), "is a scan; a mesh cache is needed")) << again;
 
+  // Without manifest and mark the arrays tell.
   fs::remove(out + "/manifest.binpb");
+  fs::remove_all(out + "/_meta");
   const absl::Status indexed = SimulateScans(Config(out, NewFolder("unseen_indexed"))).status();
   EXPECT_TRUE(absl::StrContains(indexed.message(), ".npz: array pc_n is zero")) << indexed;
 
