@@ -142,6 +142,7 @@ absl::StatusOr<BuildCacheResult> BuildCache(const BuildCacheConfig& given) {
   collection.num_threads = config.num_threads();
   collection.shard = config.shard();
   MF_ASSIGN_OR_RETURN(collection.bytes_per_shape, StoredNpzSize(ShapeArraysWithoutData(config)));
+  collection.least_bytes_per_shape = LeastDeflatedSize(config.pt_pool());
   collection.notes = SplitLists(meshes);
   collection.make = [&config](ShapeEntry* shape) { return MakeShape(config, shape); };
   MF_ASSIGN_OR_RETURN(const CollectionOutcome outcome, BuildCollection(std::move(collection)));

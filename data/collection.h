@@ -33,6 +33,9 @@ struct Collection {
   int num_threads = 0;
   std::string shard;             ///< "": all; "i/n", 0 <= i < n: the shapes whose number modulo n is i
   uint64_t bytes_per_shape = 0;  ///< of a stored file, for the projection and the check of free space
+  /// What a deflated one takes at least; of `compress`, the check asks for no more.
+  uint64_t least_bytes_per_shape = 0;
+  bool may_be_larger = false;  ///< bytes_per_shape is the smallest shape's: the sources' sizes differ
   /// Files below out_root that go along, as path and content: _splits/train.txt and the like.
   std::vector<std::pair<std::string, std::string>> notes;
   /// The arrays of one shape; may add to the entry (mesh, scan). Called from threads, once for each shape
@@ -40,6 +43,10 @@ struct Collection {
   /// goes on) unless it is ResourceExhausted or Cancelled, which end the build.
   std::function<absl::StatusOr<std::vector<NamedArray>>(ShapeEntry* shape)> make;
 };
+
+/// The queries' coordinates and distances are random to their last bits, and deflate by far less than to
+/// half; of clouds and rays nothing is sure.
+inline uint64_t LeastDeflatedSize(int64_t pt_pool) { return pt_pool * 4 * sizeof(float) / 2; }
 
 struct CollectionOutcome {
   int64_t built = 0, skipped = 0;

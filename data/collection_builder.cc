@@ -87,14 +87,17 @@ class Builder {
     for (const ShapeEntry& shape : plan_.shapes) classes.insert(shape.class_name());
     const std::string part =
         shard_.is_everything() ? "" : absl::StrFormat("shard %d/%d, ", shard_.index, shard_.count);
-    LogLine(
-        absl::StrFormat("%s: %s%d shapes of %d classes, %d already there; %d to build take %s%s, %s are free",
-                        root(), part, num_shapes(), classes.size(), finished, to_build,
-                        collection_.compress ? "at most " : "", HumanBytes(needed), HumanBytes(free)));
-    if (needed <= free || collection_.compress) return absl::OkStatus();
+    const bool compress = collection_.compress, larger = collection_.may_be_larger;
+    const char* bound = compress && larger ? "about " : compress ? "at most " : larger ? "at least " : "";
+    LogLine(absl::StrFormat(
+        "%s: %s%d shapes of %d classes, %d already there; %d to build take %s%s, %s are free", root(), part,
+        num_shapes(), classes.size(), finished, to_build, bound, HumanBytes(needed), HumanBytes(free)));
+    const uint64_t each = compress ? collection_.least_bytes_per_shape : collection_.bytes_per_shape;
+    const uint64_t least = static_cast<uint64_t>(to_build) * each;
+    if (least <= free) return absl::OkStatus();
     return absl::ResourceExhaustedError(
-        absl::StrFormat("%s: %d shapes of %d bytes need %d bytes, but only %d are free", root(), to_build,
-                        collection_.bytes_per_shape, needed, free));
+        absl::StrFormat("%s: %d shapes of %s%d bytes need %d bytes, but only %d are free", root(), to_build,
+                        compress || larger ? "at least " : "", each, least, free));
   }
 
   // Brings the folder into a state from which a killed run can go on.

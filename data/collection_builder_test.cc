@@ -75,6 +75,26 @@ TEST_F(Build, MalformedShardsAreBadConfigs) {
   }
 }
 
+TEST_F(Build, MoreThanTheDiskHoldsIsRefused) {
+  const std::string out = NewTestFolder("short");
+  constexpr uint64_t kTooMuch = uint64_t{1} << 55;
+  const auto refused = [&](const Collection& collection) {
+    const auto status = BuildCollection(collection).status();
+    EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status)) << status;
+    EXPECT_TRUE(status.ok() || FolderContent(out).empty());
+    return !status.ok();
+  };
+  Collection collection = Small(out);
+  collection.bytes_per_shape = kTooMuch;
+  EXPECT_TRUE(refused(collection));
+  collection.compress = true;
+  collection.least_bytes_per_shape = kTooMuch;
+  EXPECT_TRUE(refused(collection));
+  // Deflated, it may fit.
+  collection.least_bytes_per_shape = 1;
+  EXPECT_FALSE(refused(collection));
+}
+
 TEST_F(Build, AFailureOfTheMachineEndsItAndTheNextRunGoesOn) {
   const std::string whole = NewTestFolder("machine_whole"), out = NewTestFolder("machine");
   MustBuild(Small(whole));

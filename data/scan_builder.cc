@@ -304,10 +304,12 @@ absl::StatusOr<BuildScanCacheResult> BuildScanCache(const BuildScanCacheConfig& 
   collection.num_threads = config.num_threads();
   collection.shard = config.shard();
   collection.notes = std::move(sources.notes);
-  // Clouds have as many points as they have: what is sure to be written.
+  // Clouds have as many points as they have: of each, one is sure.
   const int64_t points = from_hdf5 ? sources.most_points : std::max(config.pc_points(), 1);
   MF_ASSIGN_OR_RETURN(collection.bytes_per_shape,
                       StoredNpzSize(ScanArraysWithoutData(points, PoolOptions(config))));
+  collection.least_bytes_per_shape = LeastDeflatedSize(config.pt_pool());
+  collection.may_be_larger = !from_hdf5 && config.pc_points() == 0;
   collection.make = [&](ShapeEntry* shape) {
     absl::StatusOr<std::vector<NamedArray>> arrays =
         from_hdf5 ? hdf5.Make(shape) : MakeFromCloud(config, shape);

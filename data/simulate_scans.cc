@@ -204,6 +204,7 @@ absl::StatusOr<SimulateScansResult> SimulateScans(const SimulateScansConfig& giv
   collection.shard = config.shard();
   MF_ASSIGN_OR_RETURN(collection.bytes_per_shape,
                       StoredNpzSize(ScanArraysWithoutData(config.n_points(), PoolOptions(config))));
+  collection.least_bytes_per_shape = LeastDeflatedSize(config.pt_pool());
   collection.notes.emplace_back(kSimulatedMark, absl::StrCat(kNote, "cache_root=", config.cache_root(),
                                                              "\nseed=", config.seed(), "\n"));
   collection.make = [&](ShapeEntry* shape) {
