@@ -14,7 +14,6 @@
 #include "base/config.h"
 #include "base/files.h"
 #include "base/status_macros.h"
-#include "data/backends.h"
 #include "yaml-cpp/eventhandler.h"
 #include "yaml-cpp/yaml.h"
 
@@ -171,26 +170,19 @@ bool HasSecondDocument(const std::string& text) {
   return parser.HandleNextDocument(ignore) && parser.HandleNextDocument(ignore);
 }
 
-// What both forms owe: names, and that every dataset can be opened.
+// What both forms owe: names, and values within their ranges.
 absl::StatusOr<MixConfig> Finish(MixConfig config, const std::string& file) {
   if (config.datasets().empty()) {
     return absl::InvalidArgumentError(absl::StrCat(file, ": datasets is empty, expected one or more"));
+  }
+  if (const absl::Status status = CheckConfig(config); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": ", status.message()));
   }
   for (int i = 0; i < config.datasets_size(); ++i) {
     MixDataset& dataset = *config.mutable_datasets(i);
     const std::string prefix = absl::StrCat(file, ": datasets[", i, "].");
     if (dataset.name().empty()) dataset.set_name(absl::StrCat("ds", i));
-    if (dataset.cache_root().empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(prefix, "cache_root is missing"));
-    }
     if (dataset.split().empty()) return absl::InvalidArgumentError(absl::StrCat(prefix, "split is empty"));
-    if (const auto backend = ParseBackend(dataset.backend()); !backend.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(prefix, backend.status().message()));
-    }
-    if (dataset.drop_ray_prob() < 0 || dataset.drop_ray_prob() > 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(prefix, "drop_ray_prob is ", dataset.drop_ray_prob(), ", expected 0 to 1"));
-    }
   }
   return config;
 }
