@@ -4,5 +4,5 @@ def libdeflate_repository(name):
     debian_repository(
         name = name,
         build_file = "//tools/workspace/libdeflate:package.BUILD.bazel",
-        packages = ["libdeflate-dev"],
+        packages = {"libdeflate-dev": "1.14"},
     )

@@ -4,5 +4,5 @@ def libpng_repository(name):
     debian_repository(
         name = name,
         build_file = "//tools/workspace/libpng:package.BUILD.bazel",
-        packages = ["libpng-dev"],
+        packages = {"libpng-dev": "1.6.39"},
     )

@@ -4,5 +4,5 @@ def libzip_repository(name):
     debian_repository(
         name = name,
         build_file = "//tools/workspace/libzip:package.BUILD.bazel",
-        packages = ["libzip-dev"],
+        packages = {"libzip-dev": "1.7.3"},
     )

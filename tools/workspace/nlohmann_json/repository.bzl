@@ -4,5 +4,5 @@ def nlohmann_json_repository(name):
     debian_repository(
         name = name,
         build_file = "//tools/workspace/nlohmann_json:package.BUILD.bazel",
-        packages = ["nlohmann-json3-dev"],
+        packages = {"nlohmann-json3-dev": "3.11.2"},
     )

@@ -4,5 +4,5 @@ def openssl_repository(name):
     debian_repository(
         name = name,
         build_file = "//tools/workspace/openssl:package.BUILD.bazel",
-        packages = ["libssl-dev"],
+        packages = {"libssl-dev": "3.0."},
     )
