@@ -4,5 +4,5 @@ def gloo_repository(name):
     debian_repository(
         name = name,
         build_file = "//tools/workspace/gloo:package.BUILD.bazel",
-        packages = ["libgloo-dev"],
+        packages = {"libgloo-dev": "0.0~git20220518"},
     )
