@@ -1,10 +1,14 @@
 #include "data/bench.h"
 
+#include <malloc.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <memory>
@@ -24,6 +28,7 @@
 #include "data/bench_table.h"
 #include "data/loader.h"
 #include "data/manifest.h"
+#include "data/npz.h"
 
 namespace manyform {
 namespace {
@@ -40,14 +45,18 @@ double WallMilliseconds() {
       .count();
 }
 
+struct Time {
+  double cpu = std::numeric_limits<double>::infinity(), wall = cpu;  // ms
+};
+
 // The fastest of several runs: on a machine that does other things too, that is the nearest to the truth.
-absl::StatusOr<double> FastestMilliseconds(int repeats, const std::function<absl::Status()>& run,
-                                           double (*now)() = &CpuMilliseconds) {
-  double best = std::numeric_limits<double>::infinity();
+absl::StatusOr<Time> Fastest(int repeats, const std::function<absl::Status()>& run) {
+  Time best;
   for (int i = 0; i < repeats; ++i) {
-    const double start = now();
+    const double cpu = CpuMilliseconds(), wall = WallMilliseconds();
     MF_RETURN_IF_ERROR(run());
-    best = std::min(best, now() - start);
+    best.cpu = std::min(best.cpu, CpuMilliseconds() - cpu);
+    best.wall = std::min(best.wall, WallMilliseconds() - wall);
   }
   return best;
 }
@@ -78,9 +87,10 @@ absl::Status TimeStages(const BenchConfig& config, const std::vector<std::string
     for (size_t i = 0; i < stages.size(); ++i) {
       BenchRow& row = static_cast<int>(i) < result->rows_size() ? *result->mutable_rows(static_cast<int>(i))
                                                                 : *result->add_rows();
-      MF_ASSIGN_OR_RETURN(const double ms, FastestMilliseconds(config.repeats(), stages[i].run));
+      MF_ASSIGN_OR_RETURN(const Time time, Fastest(config.repeats(), stages[i].run));
       row.set_stage(stages[i].name);
-      row.set_milliseconds(row.milliseconds() + ms * share);
+      row.set_milliseconds(row.milliseconds() + time.cpu * share);
+      row.set_wall_milliseconds(row.wall_milliseconds() + time.wall * share);
       row.set_bytes(row.bytes() + stages[i].bytes * share);
       row.set_operations(row.operations() + stages[i].operations * share);
       if (stages[i].target_milliseconds > 0) row.set_target_milliseconds(stages[i].target_milliseconds);
@@ -107,10 +117,11 @@ absl::Status TimeTokens(const BenchConfig& config, const std::string& root, Benc
       for (int i = 0; i < kSamples; ++i) MF_RETURN_IF_ERROR(take(i));
       return absl::OkStatus();
     };
-    MF_ASSIGN_OR_RETURN(const double ms, FastestMilliseconds(config.repeats(), all));
+    MF_ASSIGN_OR_RETURN(const Time taken, Fastest(config.repeats(), all));
     BenchRow& row = *result->add_rows();
     row.set_stage(name);
-    row.set_milliseconds(ms / kSamples);
+    row.set_milliseconds(taken.cpu / kSamples);
+    row.set_wall_milliseconds(taken.wall / kSamples);
     row.set_target_milliseconds(target);
     row.set_bytes(kLength * (kFeatures * 4.0 + 1) + 256 * (16 + 40));
     return absl::OkStatus();
@@ -134,16 +145,74 @@ absl::Status TimeManifest(const BenchConfig& config, const std::string& cache, B
   }
   const std::string root = JoinPath(config.scratch(), "many");
   MF_RETURN_IF_ERROR(WriteManifest(root, std::move(manifest)));
-  MF_ASSIGN_OR_RETURN(const double ms, FastestMilliseconds(config.repeats(), [&]() -> absl::Status {
+  MF_ASSIGN_OR_RETURN(const Time time, Fastest(config.repeats(), [&]() -> absl::Status {
                         MF_ASSIGN_OR_RETURN(const CacheManifest read, ReadManifest(root));
                         return read.shapes_size() == 50000 ? absl::OkStatus() : absl::InternalError("shapes");
                       }));
   MF_ASSIGN_OR_RETURN(const auto file, MappedFile::Open(JoinPath(root, kManifestName)));
   BenchRow& row = *result->add_rows();
   row.set_stage("manifest of 50,000 shapes opens");
-  row.set_milliseconds(ms);
+  row.set_milliseconds(time.cpu);
+  row.set_wall_milliseconds(time.wall);
   row.set_target_milliseconds(50);
   row.set_bytes(2.0 * static_cast<double>(file->bytes().size()));
+  return absl::OkStatus();
+}
+
+// Memory of this process that no file backs, in bytes.
+absl::StatusOr<int64_t> AnonymousBytes() {
+  malloc_trim(0);
+  MF_ASSIGN_OR_RETURN(const std::string status, ReadFile("/proc/self/status"));
+  constexpr absl::string_view kField = "RssAnon:";
+  const size_t at = status.find(kField.data());
+  if (at == std::string::npos) return absl::NotFoundError("/proc/self/status: no RssAnon");
+  return std::strtoll(status.c_str() + at + kField.size(), nullptr, 10) * 1024;
+}
+
+// What a loader holds beside its manifest once it has read each of `count` shapes: links to one small file.
+absl::Status MeasureLoader(const BenchConfig& config, int count, BenchResult* result) {
+  const std::string root = JoinPath(config.scratch(), "loader"), folder = JoinPath(root, "train/c");
+  const auto values = [](int64_t rows, int64_t columns) {
+    std::vector<int64_t> shape = {rows};
+    if (columns > 1) shape.push_back(columns);
+    return MakeArray(std::vector<float>(rows * columns, 0.5f), std::move(shape));
+  };
+  std::vector<NamedArray> arrays;
+  for (const char* name : {"pt_xyz_pool", "ray_o_pool", "ray_d_pool", "ray_n_pool"}) {
+    arrays.push_back({name, values(256, 3)});
+  }
+  for (const char* name : {"pt_dist_pool", "ray_hit_pool", "ray_t_pool"}) {
+    arrays.push_back({name, values(256, 1)});
+  }
+  const std::string file = JoinPath(root, "shape.npz");
+  MF_RETURN_IF_ERROR(WriteNpz(file, arrays));
+  MF_RETURN_IF_ERROR(MakeDirectories(folder));
+  for (int i = 0; i < count; ++i) {
+    const std::string link = absl::StrCat(folder, "/", i, ".npz");
+    if (symlink("../../shape.npz", link.c_str()) != 0) return absl::ErrnoToStatus(errno, link);
+  }
+  const auto clean = absl::MakeCleanup([&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(root, ignored);
+  });
+  MF_ASSIGN_OR_RETURN(CacheManifest manifest, IndexCache(root, 1, /*checksums=*/false));
+  MF_RETURN_IF_ERROR(WriteManifest(root, std::move(manifest)));
+  MF_ASSIGN_OR_RETURN(ShapeList list, ShapeList::Open(root, "train"));
+  MF_ASSIGN_OR_RETURN(const int64_t before, AnonymousBytes());
+  const TokenDataset dataset = {std::make_shared<const ShapeList>(std::move(list)),
+                                {.backend = Backend::kMesh},
+                                {.n_point = 64, .n_ray = 64}};
+  const int64_t length = SequenceLength(64, 64, {});
+  std::vector<float> feat(length * kFeatures);
+  std::vector<uint8_t> type(length);
+  const double cpu = CpuMilliseconds(), wall = WallMilliseconds();
+  for (int i = 0; i < count; ++i) MF_RETURN_IF_ERROR(TrainTokens(dataset, i, 0, 0, i, feat, type));
+  BenchRow& row = *result->add_rows();
+  row.set_stage(absl::StrCat("first sample of each of ", count, " shapes"));
+  row.set_milliseconds((CpuMilliseconds() - cpu) / count);
+  row.set_wall_milliseconds((WallMilliseconds() - wall) / count);
+  MF_ASSIGN_OR_RETURN(const int64_t after, AnonymousBytes());
+  row.set_memory_bytes(after - before);
   return absl::OkStatus();
 }
 
@@ -185,7 +254,7 @@ absl::StatusOr<BenchResult> Bench(const BenchConfig& config) {
   const bool was_there = FileExists(scratch);
   const auto clean = absl::MakeCleanup([&] {
     std::error_code ignored;
-    for (const char* name : {"cache", "many", "shape.npz"}) {
+    for (const char* name : {"cache", "many", "loader", "shape.npz"}) {
       std::filesystem::remove_all(JoinPath(scratch, name), ignored);
     }
     for (int i = 0; i < config.threads(); ++i) {
@@ -205,6 +274,7 @@ absl::StatusOr<BenchResult> Bench(const BenchConfig& config) {
   MF_RETURN_IF_ERROR(WriteManifest(cache, std::move(manifest)));
   MF_RETURN_IF_ERROR(TimeTokens(config, cache, &result));
   MF_RETURN_IF_ERROR(TimeManifest(config, cache, &result));
+  for (const int shapes : {5000, 50000}) MF_RETURN_IF_ERROR(MeasureLoader(config, shapes, &result));
   MF_RETURN_IF_ERROR(TimeThreads(config, paths, &result));
   SetLimits(&result);
   printf(
@@ -212,6 +282,11 @@ absl::StatusOr<BenchResult> Bench(const BenchConfig& config) {
       "core: %.1f GB/s copied, %.0f Gop/s in single precision.\n",
       BenchTable(result).c_str(), config.threads(), result.thread_ratio(), result.thread_ratio_of_cpu_time(),
       rates.bytes_per_second / 1e9, rates.operations_per_second / 1e9);
+  for (const BenchRow& row : result.rows()) {
+    if (!row.has_memory_bytes()) continue;
+    printf("%s: a loader holds %.1f MiB beside its manifest.\n", row.stage().c_str(),
+           static_cast<double>(row.memory_bytes()) / (1 << 20));
+  }
   return result;
 }
 

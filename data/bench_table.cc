@@ -32,6 +32,7 @@ std::vector<std::string> Cells(const BenchRow& row) {
   const bool published = row.has_published_milliseconds();
   return {row.stage(),
           Milliseconds(ms),
+          row.has_wall_milliseconds() ? Milliseconds(row.wall_milliseconds()) : "-",
           target,
           Counted(row.bytes()),
           Counted(row.operations()),
@@ -52,8 +53,8 @@ void SetLimits(BenchResult* result) {
 }
 
 std::string BenchTable(const BenchResult& result) {
-  std::vector<std::vector<std::string>> lines = {
-      {"stage", "ms", "target", "bytes", "ops", "limit ms", "from limit", "published", "faster"}};
+  std::vector<std::vector<std::string>> lines = {{"stage", "CPU ms", "wall ms", "target", "bytes", "ops",
+                                                  "limit ms", "from limit", "published", "faster"}};
   for (const BenchRow& row : result.rows()) lines.push_back(Cells(row));
   std::vector<size_t> width(lines[0].size());
   for (const auto& line : lines) {

@@ -13,6 +13,7 @@ BenchResult TwoRows() {
   BenchRow& met = *result.add_rows();
   met.set_stage("met");
   met.set_milliseconds(2);
+  met.set_wall_milliseconds(2.5);
   met.set_target_milliseconds(4);
   met.set_published_milliseconds(30);
   met.set_bytes(1e6);
@@ -33,10 +34,11 @@ TEST(BenchTable, TheSlowerOfBytesAndOperationsIsTheLimit) {
 }
 
 TEST(BenchTable, ColumnsAlignAndMissesShow) {
-  EXPECT_EQ(BenchTable(TwoRows()),
-            "stage             ms      target  bytes  ops  limit ms  from limit  published  faster\n"
-            "met             2.00   <= 4.00      1 M  5 M      1.00        2.0x      30.00   15.0x\n"
-            "missed by far  0.500  <= 0.250 !      -  1 M     0.100        5.0x          -       -\n");
+  EXPECT_EQ(
+      BenchTable(TwoRows()),
+      "stage          CPU ms  wall ms      target  bytes  ops  limit ms  from limit  published  faster\n"
+      "met              2.00     2.50   <= 4.00      1 M  5 M      1.00        2.0x      30.00   15.0x\n"
+      "missed by far   0.500        -  <= 0.250 !      -  1 M     0.100        5.0x          -       -\n");
 }
 
 TEST(BenchTable, RowsWithoutALimitHaveNone) {
