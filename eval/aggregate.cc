@@ -210,6 +210,11 @@ MeasuredTable Aggregate(std::span<const MeasuredFile> files) {
       table.repeated.push_back(absl::StrCat(file.path, " repeats ", first->second, ": counted once"));
       continue;
     }
+    const std::string& label = file.record().label();
+    if (IsTrue(file.record(), "simulated") &&
+        std::find(table.simulated.begin(), table.simulated.end(), label) == table.simulated.end()) {
+      table.simulated.push_back(label);
+    }
     std::vector<Measurement> own = MeasurementsOf(file);
     // No model is in a baseline: it is the same number in every file that measured it.
     const bool has_baseline =

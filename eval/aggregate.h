@@ -26,6 +26,8 @@ struct MeasuredTable {
   std::vector<std::string> mixed;
   /// "* nepa: ...": what had to be assumed for rows that are marked so.
   std::vector<std::string> assumed;
+  /// Rows of which results were measured on simulated scans.
+  std::vector<std::string> simulated;
   /// Files that repeat a measurement which another file already gave; counted once.
   std::vector<std::string> repeated;
 };

@@ -181,6 +181,9 @@ ResultRecord MakeRecord(const CpacConfig& config, const CompletionRun& run, cons
                         const LoadedModel* model, const LayoutOptions& layout, const Fields& fields) {
   RecordBuilder builder("cpac");
   AddSettings(config, run, head_run, &builder);
+  if (run.shapes->AnySimulated() || (head_run != nullptr && head_run->shapes->AnySimulated())) {
+    builder.Note("simulated", true);
+  }
   std::string label = config.label();
   if (model != nullptr) {
     AddErrors(config, fields.predicted, fields.truth, "", true, &builder);

@@ -2,6 +2,7 @@
 // see.
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -130,6 +131,21 @@ TEST_F(Programs, BaselineAloneNeedsNoCheckpoint) {
   EXPECT_EQ(MetricOr(alone.record(), "mae", NAN), MetricOr(with_model, "baseline.mae", -1));
   EXPECT_EQ(alone.slices(0).predicted_size(), 0);
   EXPECT_EQ(alone.slices(0).baseline_size(), 256);
+}
+
+TEST_F(Programs, RecordsSayThatScansWereSimulated) {
+  cpac_.set_baseline("nn_copy");
+  cpac_.set_baseline_only(true);
+  EXPECT_EQ(SettingOf(ValueOrDie(Cpac(cpac_)).record(), "simulated"), "");
+  EXPECT_EQ(SettingOf(ValueOrDie(Ucpr(ucpr_)).record(), "simulated"), "");
+  const std::string root = testing::TempDir() + "/simulated";
+  std::filesystem::copy("c40", root, std::filesystem::copy_options::recursive);
+  ASSERT_TRUE(WriteFileAtomically(root + "/_meta/simulated.txt", "simulated\n").ok());
+  std::filesystem::remove(root + "/manifest.binpb");
+  cpac_.set_cache_root(root);
+  ucpr_.set_cache_root(root);
+  EXPECT_EQ(SettingOf(ValueOrDie(Cpac(cpac_)).record(), "simulated"), "true");
+  EXPECT_EQ(SettingOf(ValueOrDie(Ucpr(ucpr_)).record(), "simulated"), "true");
 }
 
 TEST_F(Programs, SlicesAreOfTheMiddleLayer) {

@@ -158,6 +158,8 @@ std::string ResultSection(const MeasuredTable& table) {
   html +=
       "<p class=\"note\">↑ higher is better, ↓ lower; the best of each column is bold. Means over seeds ± "
       "population standard deviation (number of seeds); † fewer seeds than others in the column.</p>\n";
+  if (const std::string note = SimulatedNote(table); !note.empty())
+    absl::StrAppend(&html, "<p class=\"note warning\">", EscapeHtml(note), "</p>\n");
   for (const std::string& mixed : table.mixed)
     absl::StrAppend(&html, "<p class=\"note warning\">Mixed protocols: ", EscapeHtml(mixed), "</p>\n");
   return html + "</section>\n";

@@ -244,6 +244,18 @@ TEST_F(ReportTest, NothingFromFilesIsMarkup) {
   EXPECT_TRUE(absl::StrContains(html, "nepa &lt;b&gt;"));
 }
 
+TEST_F(ReportTest, SimulatedScansAreCalledSo) {
+  ReportConfig config;
+  UcprResult result = Retrieval("nepa");
+  Setting* setting = result.mutable_record()->add_settings();
+  setting->set_name("simulated");
+  setting->set_json("true");
+  config.add_results(Write("u.json", result));
+  config.set_output(folder_ + "/report.html");
+  ASSERT_TRUE(MakeReport(config).ok());
+  EXPECT_EQ(Count(*ReadFile(config.output()), "On simulated scans"), 1);
+}
+
 TEST_F(ReportTest, ResultsAloneAreEnough) {
   ReportConfig config;
   config.add_results(Write("u.json", Retrieval("nepa")));

@@ -47,6 +47,7 @@ std::vector<std::string> Notes(const MeasuredTable& table) {
   if (AnyPartial(table))
     notes.push_back(absl::StrCat(kPartial, " fewer seeds than declared, or than others in the column."));
   notes.insert(notes.end(), table.assumed.begin(), table.assumed.end());
+  if (const std::string note = SimulatedNote(table); !note.empty()) notes.push_back(note);
   for (const std::string& mixed : table.mixed) notes.push_back(absl::StrCat("Mixed protocols: ", mixed, "."));
   return notes;
 }
@@ -66,6 +67,12 @@ std::string CellText(const TableCell* cell, const TableColumn& column) {
   if (cell->has_std() || partial) absl::StrAppend(&text, " (", cell->n(), ")");
   if (partial) absl::StrAppend(&text, kPartial);
   return text;
+}
+
+std::string SimulatedNote(const MeasuredTable& table) {
+  if (table.simulated.empty()) return "";
+  return absl::StrCat(
+      "On simulated scans, nothing was measured by a sensor: ", absl::StrJoin(table.simulated, ", "), ".");
 }
 
 std::vector<std::vector<std::string>> TableText(const MeasuredTable& table) {

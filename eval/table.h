@@ -16,6 +16,9 @@ namespace manyform {
 /// dagger, "42.5 (1)†", if there should be more; "–" for no cell, "n/a" for a mean that is not a number.
 std::string CellText(const TableCell* cell, const TableColumn& column);
 
+/// Which rows are of simulated scans; empty if none is.
+std::string SimulatedNote(const MeasuredTable& table);
+
 /// Rows in the order of the experiment's methods, others after them; what had to be assumed for each; as many
 /// seeds in the columns of fine-tuning as are declared.
 void FollowDeclaration(const Experiment& experiment, MeasuredTable* table);

@@ -173,6 +173,21 @@ TEST(MakeTable, MixedProtocolsAreFindingsUnlessAllowed) {
   EXPECT_EQ(MakeTable(config)->findings_size(), 0);
 }
 
+TEST(MarkdownTable, SimulatedScansAreCalledSo) {
+  std::vector<MeasuredFile> files = {MadeUpUcpr("real", 0.5), MadeUpUcpr("made", 0.5),
+                                     MadeUpUcpr("made", 0.6, 1)};
+  EXPECT_FALSE(absl::StrContains(MarkdownTable(Aggregate(files)), "simulated"));
+  for (const int i : {1, 2}) {
+    Setting* setting = std::get<UcprResult>(files[i].result).mutable_record()->add_settings();
+    setting->set_name("simulated");
+    setting->set_json("true");
+  }
+  const MeasuredTable table = Aggregate(files);
+  EXPECT_EQ(table.simulated, std::vector<std::string>{"made"});
+  EXPECT_TRUE(absl::StrContains(MarkdownTable(table), "simulated scans")) << MarkdownTable(table);
+  EXPECT_TRUE(table.mixed.empty()) << table.mixed[0];
+}
+
 TEST(MakeTable, NamesFilesThatAreNoMeasurements) {
   const std::string path = testing::TempDir() + "/other.json";
   ASSERT_TRUE(WriteFileAtomically(path, "{\"a\": 1}").ok());

@@ -122,6 +122,7 @@ ResultRecord MakeRecord(const UcprConfig& config, const Plan& plan, const ShapeL
         .Protocol("voxel_max_steps", config.voxel_max_steps());
   }
   builder.Note("ckpt", config.ckpt());
+  if (shapes.AnySimulated()) builder.Note("simulated", true);
   const std::string label = config.label().empty() ? LabelOf(config.ckpt()) : config.label();
   return builder.Finish(label, shapes.fingerprint(), model.hash, "f32");
 }

@@ -190,6 +190,24 @@ std::string Value(const ResultRecord& record, const std::string& name) {
   return "";
 }
 
+TEST(FinetuneRecordTest, SimulatedScansAreCalledSo) {
+  const CheckpointHeader header = GoldenHeader();
+  FinetuneConfig config = GoldenConfig();
+  const std::string root = testing::TempDir() + "/simulated";
+  std::filesystem::copy(config.cache_root(), root, std::filesystem::copy_options::recursive);
+  const FinetunePlan plan = PlanFinetune(config, &header).value();
+  const auto said = [&] {
+    const FinetuneData data = OpenFinetuneData(config, plan).value();
+    const FinetuneOutcome outcome{.predictions = data.test.labels};
+    return Value(MakeFinetuneResult(config, plan, data, outcome).record(), "simulated");
+  };
+  EXPECT_EQ(said(), "");
+  config.set_cache_root(root);
+  std::filesystem::remove(root + "/manifest.binpb");
+  ASSERT_TRUE(WriteFileAtomically(root + "/_meta/simulated.txt", "simulated\n").ok());
+  EXPECT_EQ(said(), "true");
+}
+
 TEST(FinetuneRecordTest, PublishedKeysAndAccuracies) {
   const CheckpointHeader header = GoldenHeader();
   FinetuneConfig config = GoldenConfig();

@@ -88,6 +88,9 @@ void AddNotes(const FinetuneConfig& config, const FinetunePlan& plan, const Fine
               Settings* settings) {
   settings->Note("ckpt", config.ckpt());
   settings->Note("cache_root", config.cache_root());
+  if (data.train.dataset.shapes->AnySimulated() || data.test.dataset.shapes->AnySimulated()) {
+    settings->Note("simulated", true);
+  }
   settings->Note("seed", config.seed());
   settings->Note("fewshot_seed", config.fewshot_seed());
   settings->Note("qa_tokens", plan.layout.qa_tokens);
