@@ -8,10 +8,10 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/zip_archive.h"
 #include "gtest/gtest.h"
 #include "tools/demo/import_furniture.h"
 #include "tools/demo/properties.h"
-#include "tools/demo/zip_archive.h"
 
 namespace manyform {
 namespace {

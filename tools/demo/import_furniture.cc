@@ -19,11 +19,11 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "base/zip_archive.h"
 #include "google/protobuf/util/json_util.h"
 #include "tools/demo/furniture_catalogue.h"
 #include "tools/demo/properties.h"
 #include "tools/demo/upright_obj.h"
-#include "tools/demo/zip_archive.h"
 
 namespace manyform {
 namespace {

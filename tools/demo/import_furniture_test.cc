@@ -5,10 +5,10 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/testing/make_zip.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/util/json_util.h"
 #include "gtest/gtest.h"
-#include "tools/demo/testing/make_zip.h"
 
 namespace manyform {
 namespace {

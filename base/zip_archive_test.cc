@@ -1,8 +1,8 @@
-#include "tools/demo/zip_archive.h"
+#include "base/zip_archive.h"
 
 #include "base/files.h"
+#include "base/testing/make_zip.h"
 #include "gtest/gtest.h"
-#include "tools/demo/testing/make_zip.h"
 
 namespace manyform {
 namespace {
@@ -17,6 +17,18 @@ TEST(ZipArchive, ReadsWhatWasPacked) {
   EXPECT_FALSE(zip.Contains("b.txt"));
   EXPECT_EQ(*zip.Read("a/b.txt", 4), "text");
   EXPECT_EQ(*zip.Read("large", large.size()), large);
+}
+
+TEST(ZipArchive, BytesInMemoryAreReadAlike) {
+  MakeZip(Path("memory.zip"), {{"b", "2"}, {"a/b.txt", "text"}});
+  const std::string bytes = ReadFile(Path("memory.zip")).value();
+  const std::span<const uint8_t> view(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  const ZipArchive zip = ZipArchive::Parse("some bytes", view).value();
+  EXPECT_EQ(zip.Names(), (std::vector<std::string>{"b", "a/b.txt"}));
+  EXPECT_EQ(*zip.Read("a/b.txt", 4), "text");
+  const absl::Status status = ZipArchive::Parse("some bytes", view.first(20)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(std::string(status.message()).find("some bytes: "), 0u) << status;
 }
 
 TEST(ZipArchive, TooLargeMembersAreRefused) {

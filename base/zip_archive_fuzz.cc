@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "tools/demo/zip_archive.h"
+#include "base/zip_archive.h"
 
 // A furniture library of unknown origin: the members the importer asks for, and no more bytes than it allows.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

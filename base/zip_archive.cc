@@ -1,4 +1,4 @@
-#include "tools/demo/zip_archive.h"
+#include "base/zip_archive.h"
 
 #include <zip.h>
 
@@ -11,6 +11,15 @@
 namespace manyform {
 namespace {
 
+constexpr int kFlags = ZIP_RDONLY | ZIP_CHECKCONS;
+
+absl::Status OpenError(const std::string& path, zip_error_t* error) {
+  const int code = zip_error_code_zip(error);
+  const bool missing = code == ZIP_ER_NOENT || code == ZIP_ER_OPEN;
+  return {missing ? absl::StatusCode::kNotFound : absl::StatusCode::kInvalidArgument,
+          absl::StrFormat("%s: %s", path, zip_error_strerror(error))};
+}
+
 absl::Status MemberError(absl::StatusCode code, const std::string& path, const std::string& member,
                          absl::string_view what) {
   return {code, absl::StrFormat("%s: member %s: %s", path, member, what)};
@@ -20,15 +29,24 @@ absl::Status MemberError(absl::StatusCode code, const std::string& path, const s
 
 absl::StatusOr<ZipArchive> ZipArchive::Open(const std::string& path) {
   int code = 0;
-  if (zip* archive = zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &code)) {
-    return ZipArchive(path, archive);
-  }
+  if (zip* archive = zip_open(path.c_str(), kFlags, &code)) return ZipArchive(path, archive);
   zip_error_t error;
   zip_error_init_with_code(&error, code);
-  const std::string message = absl::StrFormat("%s: %s", path, zip_error_strerror(&error));
+  absl::Status status = OpenError(path, &error);
   zip_error_fini(&error);
-  return code == ZIP_ER_NOENT || code == ZIP_ER_OPEN ? absl::NotFoundError(message)
-                                                     : absl::InvalidArgumentError(message);
+  return status;
+}
+
+absl::StatusOr<ZipArchive> ZipArchive::Parse(const std::string& name, std::span<const uint8_t> bytes) {
+  zip_error_t error;
+  zip_error_init(&error);
+  zip_source_t* source = zip_source_buffer_create(bytes.data(), bytes.size(), /*freep=*/0, &error);
+  zip* archive = source == nullptr ? nullptr : zip_open_from_source(source, kFlags, &error);
+  absl::Status status = archive == nullptr ? OpenError(name, &error) : absl::OkStatus();
+  if (archive == nullptr) zip_source_free(source);
+  zip_error_fini(&error);
+  if (!status.ok()) return status;
+  return ZipArchive(name, archive);
 }
 
 ZipArchive::ZipArchive(ZipArchive&& other) noexcept
@@ -36,6 +54,13 @@ ZipArchive::ZipArchive(ZipArchive&& other) noexcept
 
 ZipArchive::~ZipArchive() {
   if (archive_ != nullptr) zip_discard(archive_);
+}
+
+std::vector<std::string> ZipArchive::Names() const {
+  std::vector<std::string> names;
+  for (zip_int64_t i = 0; i < zip_get_num_entries(archive_, 0); ++i)
+    if (const char* name = zip_get_name(archive_, i, 0)) names.emplace_back(name);
+  return names;
 }
 
 bool ZipArchive::Contains(const std::string& member) const {
