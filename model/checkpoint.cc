@@ -18,7 +18,6 @@
 namespace manyform {
 namespace {
 
-constexpr char kHeaderKey[] = "manyform";
 constexpr int64_t kFeat = 15;
 
 struct Group {
@@ -35,15 +34,16 @@ constexpr Group kGroups[] = {
 };
 
 absl::StatusOr<CheckpointHeader> ParseHeader(const std::string& path, const SafeTensors& file) {
-  const auto found = file.metadata.find(kHeaderKey);
+  const auto found = file.metadata.find(kCheckpointHeaderKey);
   if (found == file.metadata.end())
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": no checkpoint of ours: its __metadata__ has no '", kHeaderKey, "'"));
+        absl::StrCat(path, ": no checkpoint of ours: its __metadata__ has no '", kCheckpointHeaderKey,
+                     "'; //model:import_checkpoint makes one of a published state_dict"));
   CheckpointHeader header;
   const auto parsed = google::protobuf::util::JsonStringToMessage(found->second, &header);
   if (!parsed.ok())
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": __metadata__ '", kHeaderKey, "' is no checkpoint header: ", parsed.ToString()));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": __metadata__ '", kCheckpointHeaderKey,
+                                                   "' is no checkpoint header: ", parsed.ToString()));
   if (header.has_arch() && !ParseArchitecture(header.arch()).ok())
     return absl::InvalidArgumentError(absl::StrCat(path, ": unknown architecture '", header.arch(), "'"));
   return header;
@@ -102,7 +102,7 @@ absl::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoi
   std::string header;
   const auto printed = google::protobuf::util::MessageToJsonString(checkpoint.header, &header, options);
   if (!printed.ok()) return absl::InternalError(absl::StrCat(path, ": header: ", printed.ToString()));
-  file.metadata[kHeaderKey] = header;
+  file.metadata[kCheckpointHeaderKey] = header;
   return WriteSafeTensors(path, file);
 }
 

@@ -16,6 +16,9 @@
 
 namespace manyform {
 
+/// The metadata key of the header.
+inline constexpr char kCheckpointHeaderKey[] = "manyform";
+
 struct Checkpoint {
   CheckpointHeader header;
   NamedTensors model, aux_heads, rng;

@@ -275,6 +275,8 @@ absl::StatusOr<SafeTensors> ParseSafeTensors(const std::string& name, std::span<
   };
   uint64_t length = 0;
   if (bytes.size() < kLengthBytes) return bad("too short for a safetensors file");
+  if (memcmp(bytes.data(), "PK\3\4", 4) == 0)
+    return bad("a zip file; a published .pt goes through //model:import_checkpoint first");
   memcpy(&length, bytes.data(), kLengthBytes);
   if (length > bytes.size() - kLengthBytes || length > kMaxHeader)
     return bad(absl::StrCat("its header would have ", length, " bytes of ", bytes.size()));
