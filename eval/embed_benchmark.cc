@@ -6,8 +6,7 @@
 #include "benchmark/benchmark.h"
 #include "c10/core/InferenceMode.h"
 #include "data/tokens.h"
-#include "eval/embed.h"
-#include "model/checkpoint.h"
+#include "model/pooling.h"
 
 namespace manyform {
 namespace {
@@ -21,10 +20,8 @@ void BM_Embed(benchmark::State& state) {
   const at::Tensor feat = at::randn({batch, length, kFeatures});
   at::Tensor type = at::full({batch, length}, int64_t{kQueryPoint}, at::kLong);
   type.slice(1, 2, length, 2).fill_(int64_t{kAnswerPoint});
-  const Pooling pooling = predictions ? Pooling::kMeanPredicted : Pooling::kMeanAnswers;
-  for (auto _ : state)
-    benchmark::DoNotOptimize(
-        PoolHidden(model->Forward(feat, type, {.need_z_hat = predictions}), type, pooling));
+  const Pooling pooling = predictions ? Pooling::kMeanPredicted : Pooling::kMeanAnswersOrRest;
+  for (auto _ : state) benchmark::DoNotOptimize(PooledHidden(*model, feat, type, pooling, /*causal=*/true));
   state.SetItemsProcessed(state.iterations() * batch);
 }
 BENCHMARK(BM_Embed)

@@ -13,7 +13,7 @@
 #include "base/status_macros.h"
 #include "data/token_dataset.h"
 #include "eval/checkpoint_use.h"
-#include "eval/embed.h"
+#include "eval/embed_shapes.h"
 #include "eval/ranks.h"
 #include "eval/record.h"
 #include "model/device.h"
@@ -27,6 +27,7 @@ struct Plan {
   TokenOptions tokens;
   BackendOptions query, gallery;
   EmbedOptions embed;
+  std::vector<int64_t> shapes;
   int64_t n_shapes = 0, gallery_seed = 0;
 };
 
@@ -46,14 +47,15 @@ absl::StatusOr<Plan> MakePlan(const UcprConfig& config, const ShapeList& shapes,
   MF_ASSIGN_OR_RETURN(plan.tokens.layout, SequenceLayout(model, config.add_eos(), config.qa_tokens()));
   MF_ASSIGN_OR_RETURN(plan.query, BackendOf(config, config.query_backend()));
   MF_ASSIGN_OR_RETURN(plan.gallery, BackendOf(config, config.gallery_backend()));
-  MF_ASSIGN_OR_RETURN(plan.embed.pooling, ParsePooling(config.pooling()));
+  const std::string pooling = config.pooling() == "mean_a" ? "ucpr_mean_a" : config.pooling();
+  MF_ASSIGN_OR_RETURN(plan.embed.pooling, ParsePooling(pooling, plan.tokens.layout.qa_tokens));
   plan.embed.eval_seed = config.eval_seed();
-  plan.embed.mc_k = config.mc_k();
+  plan.embed.resamples = config.mc_k();
   plan.embed.ablate_point_xyz = config.ablate_point_xyz();
   plan.embed.batch = config.batch();
   plan.gallery_seed = config.eval_seed_gallery() >= 0 ? config.eval_seed_gallery() : config.eval_seed();
-  plan.n_shapes =
-      config.max_files() > 0 ? std::min<int64_t>(config.max_files(), shapes.size()) : shapes.size();
+  plan.shapes = FirstShapes(shapes.size(), config.max_files());
+  plan.n_shapes = static_cast<int64_t>(plan.shapes.size());
   return plan;
 }
 
@@ -65,13 +67,13 @@ absl::StatusOr<std::pair<at::Tensor, at::Tensor>> EmbedBoth(const UcprConfig& co
     const at::Tensor ones = NormalizeRows(at::ones({plan.n_shapes, model.model.config().d_model}));
     return std::pair(ones, ones);
   }
-  Progress progress("embedding", "sequences", 2 * plan.n_shapes * plan.embed.mc_k);
+  Progress progress("embedding", "sequences", 2 * plan.n_shapes * plan.embed.resamples);
   EmbedOptions gallery_options = plan.embed;
   gallery_options.eval_seed = plan.gallery_seed;
   MF_ASSIGN_OR_RETURN(at::Tensor query, EmbedShapes(model.model, {shapes, plan.query, plan.tokens},
-                                                    plan.n_shapes, plan.embed, progress));
+                                                    plan.shapes, plan.embed, progress));
   MF_ASSIGN_OR_RETURN(at::Tensor gallery, EmbedShapes(model.model, {shapes, plan.gallery, plan.tokens},
-                                                      plan.n_shapes, gallery_options, progress));
+                                                      plan.shapes, gallery_options, progress));
   return std::pair(std::move(query), std::move(gallery));
 }
 
@@ -108,7 +110,7 @@ ResultRecord MakeRecord(const UcprConfig& config, const Plan& plan, const ShapeL
       .Protocol("n_point", plan.tokens.n_point)
       .Protocol("n_ray", plan.tokens.n_ray);
   AddLayoutKeys(plan.tokens.layout, model.header, &builder);
-  builder.Protocol("mc_k", plan.embed.mc_k)
+  builder.Protocol("mc_k", plan.embed.resamples)
       .Protocol("eval_seed", plan.embed.eval_seed)
       .Protocol("eval_seed_gallery", plan.gallery_seed)
       .Protocol("ablate_point_xyz", config.ablate_point_xyz())

@@ -12,7 +12,7 @@
 #include "base/json_lines.h"
 #include "gtest/gtest.h"
 #include "model/checkpoint.h"
-#include "train/classifier.h"
+#include "model/classifier_head.h"
 #include "train/pretrain.h"
 #include "train/testing/synthetic_cache.h"
 

@@ -7,7 +7,8 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
-#include "train/classifier.h"
+#include "model/classifier_head.h"
+#include "model/pooling.h"
 #include "train/finetune_data.h"
 
 namespace manyform {

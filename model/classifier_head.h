@@ -1,30 +1,15 @@
 /// \file
-/// A sequence as a vector, and a linear head on it.
+/// Classes from a sequence's vector.
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
+#include "c10/core/Device.h"
 #include "model/named_tensors.h"
-#include "model/query_transformer.h"
 
 namespace manyform {
-
-enum class Pooling { kEos, kBos, kMean, kMeanNoSpecial, kMeanPoints, kMeanAnswers };
-
-/// By published name; "auto" is mean_a with query/answer tokens, else eos. \error InvalidArgument.
-absl::StatusOr<Pooling> ParsePooling(const std::string& name, bool qa_tokens);
-
-/// Which tokens are averaged, (B,T) bool: the last one (eos), the first (bos), all, all but BOS and EOS,
-/// those of points, or answers. If a batch has no answers at all, mean_a is eos; a sequence without answers
-/// in a batch that has some averages nothing. `type_id` (B,T) i64.
-at::Tensor PooledTokens(const at::Tensor& type_id, Pooling pooling);
-
-/// Mean hidden state over PooledTokens, (B,d); zero where there are none.
-at::Tensor PooledHidden(const QueryTransformer& model, const at::Tensor& feat, const at::Tensor& type_id,
-                        Pooling pooling, bool causal);
 
 /// Linear(d, classes).
 class ClassifierHead {
