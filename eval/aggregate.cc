@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -46,7 +47,7 @@ void AddUcpr(const MeasuredFile& file, std::vector<Measurement>* out) {
   if (IsTrue(record, "sanity_constant_embed")) where += " constant";
   const char* keys[][2] = {{"r@1", "R@1"}, {"r@5", "R@5"}, {"r@10", "R@10"}, {"mAP", "MRR"}};
   for (const auto& [key, name] : keys) {
-    out->push_back({.stage = 1,
+    out->push_back({.stage = 3,
                     .column = {.name = name + where, .stage = "ucpr", .percent = true},
                     .label = record.label(),
                     .value = MetricOr(record, key, kNaN),
@@ -83,7 +84,7 @@ void AddCpac(const MeasuredFile& file, std::vector<Measurement>* out) {
       const bool measured = std::any_of(record.metrics().begin(), record.metrics().end(),
                                         [&](const Metric& m) { return m.name() == metric; });
       if (measured)
-        out->push_back({.stage = 2,
+        out->push_back({.stage = 4,
                         .column = column,
                         .label = label,
                         .value = value,
@@ -111,11 +112,50 @@ void AddFinetune(const MeasuredFile& file, std::vector<Measurement>* out) {
                   .file = &file});
 }
 
+void AddClassify(const MeasuredFile& file, std::vector<Measurement>* out) {
+  const ResultRecord& record = file.record();
+  const auto& result = std::get<ClassifyResult>(file.result);
+  out->push_back(
+      {.stage = 1,
+       .column = {.name = absl::StrCat("acc of ", Plain(record, "split"), " ", Plain(record, "backend")),
+                  .stage = "classify",
+                  .percent = true},
+       .label = record.label(),
+       .value = MetricOr(record, "acc", kNaN),
+       .chance = result.classes_size() > 0 ? 1.0 / result.classes_size() : kNaN,
+       .file = &file});
+}
+
+/// Every episode is a measurement of its own.
+void AddProbe(const MeasuredFile& file, std::vector<Measurement>* out) {
+  const ResultRecord& record = file.record();
+  std::string where;
+  if (const std::string ways = Plain(record, "fewshot_n_way"); ways != "0")
+    absl::StrAppend(&where, " ", ways, "-way");
+  if (const std::string k = Plain(record, "fewshot_k"); k != "0") absl::StrAppend(&where, " K=", k);
+  const std::string train = Plain(record, "train.backend"), test = Plain(record, "test.backend");
+  if (!train.empty()) absl::StrAppend(&where, " ", train);
+  if (train != test) absl::StrAppend(&where, "→", test);
+  double chance = kNaN;
+  if (!absl::SimpleAtod(SettingOf(record, "chance"), &chance)) chance = kNaN;
+  for (const ProbeScore& score : std::get<ProbeResult>(file.result).scores()) {
+    for (const double accuracy : score.accuracies())
+      out->push_back({.stage = 2,
+                      .column = {.name = score.name() + where, .stage = "probe", .percent = true},
+                      .label = record.label(),
+                      .value = accuracy,
+                      .chance = chance,
+                      .file = &file});
+  }
+}
+
 std::vector<Measurement> MeasurementsOf(const MeasuredFile& file) {
   std::vector<Measurement> measurements;
   if (file.record().stage() == "ucpr") AddUcpr(file, &measurements);
   if (file.record().stage() == "cpac") AddCpac(file, &measurements);
   if (file.record().stage() == "finetune") AddFinetune(file, &measurements);
+  if (file.record().stage() == "classify") AddClassify(file, &measurements);
+  if (file.record().stage() == "probe") AddProbe(file, &measurements);
   return measurements;
 }
 

@@ -13,14 +13,14 @@ namespace manyform {
 
 struct TableColumn {
   std::string name;   ///< "R@1 mesh→udfgrid", "acc K=5", "MAE"
-  std::string stage;  ///< "finetune", "ucpr", "cpac"
+  std::string stage;  ///< "finetune", "classify", "probe", "ucpr", "cpac"
   bool lower_is_better = false;
   bool percent = false;  ///< a share of one, which people read in percent
   int most_seeds = 0;    ///< the largest n of its cells: cells with fewer are partial
 };
 
 struct MeasuredTable {
-  std::vector<TableColumn> columns;  ///< finetune, then ucpr, then cpac
+  std::vector<TableColumn> columns;  ///< by stage, in that order
   std::vector<TableRow> rows;        ///< labels as they first appear, the nn_copy baseline last
   /// Columns whose rows were measured under different protocols, and in what these differ.
   std::vector<std::string> mixed;
@@ -32,8 +32,8 @@ struct MeasuredTable {
   std::vector<std::string> repeated;
 };
 
-/// Results of one label, column and protocol but different seeds or checkpoints become mean and population
-/// standard deviation. A completion result with a baseline adds the row "nn_copy".
+/// Results of one label, column and protocol but different seeds, checkpoints or episodes become mean and
+/// population standard deviation. A completion result with a baseline adds the row "nn_copy".
 MeasuredTable Aggregate(std::span<const MeasuredFile> files);
 
 /// Null if the row has no such column.

@@ -143,6 +143,9 @@ std::string ResultSection(const MeasuredTable& table) {
   if (table.columns.empty()) return "";
   const char* stages[][3] = {
       {"finetune", "Classification", "Share of test shapes whose class is named right."},
+      {"classify", "Classifiers tested again", "The same share, for saved classifiers on other shapes."},
+      {"probe", "Probes",
+       "The same share, for a linear machine or a vote of k neighbours on the vectors of a frozen model."},
       {"ucpr", "Retrieval across forms",
        "Every shape, asked through one form, is looked for among all shapes in another. R@k: the shape "
        "itself "

@@ -98,8 +98,11 @@ absl::StatusOr<MeasuredFile> ReadMeasuredFile(const std::string& path) {
   if (ParseMeasured<UcprResult>(file, "ucpr", &measured)) return measured;
   if (ParseMeasured<CpacResult>(file, "cpac", &measured)) return measured;
   if (ParseMeasured<FinetuneResult>(file, "finetune", &measured)) return measured;
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, ": not a result of ucpr, cpac or finetune (its record.stage must be one of them)"));
+  if (ParseMeasured<ClassifyResult>(file, "classify", &measured)) return measured;
+  if (ParseMeasured<ProbeResult>(file, "probe", &measured)) return measured;
+  return absl::InvalidArgumentError(absl::StrCat(
+      path,
+      ": not a result of ucpr, cpac, finetune, classify or probe (its record.stage must be one of them)"));
 }
 
 absl::StatusOr<StageSummary> ReadStageRecord(const std::string& path) {

@@ -9,6 +9,7 @@
 #include "proto/cache.pb.h"
 #include "proto/demo.pb.h"
 #include "proto/eval.pb.h"
+#include "proto/probe.pb.h"
 #include "proto/split.pb.h"
 #include "proto/train.pb.h"
 
@@ -17,7 +18,7 @@ namespace manyform {
 /// A measurement: what //eval:table aggregates.
 struct MeasuredFile {
   std::string path;
-  std::variant<UcprResult, CpacResult, FinetuneResult> result;
+  std::variant<UcprResult, CpacResult, FinetuneResult, ClassifyResult, ProbeResult> result;
   const ResultRecord& record() const;
   const Provenance& provenance() const;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "eval/record.h"
 #include "eval/result_files.h"
@@ -59,6 +60,37 @@ inline MeasuredFile MadeUpFinetune(const std::string& label, double accuracy, in
   result.mutable_provenance()->set_binary("finetune");
   result.mutable_provenance()->set_config_fingerprint(label + std::to_string(k) + "." + std::to_string(seed));
   return {label + std::to_string(k) + std::to_string(seed) + "_ft.json", result};
+}
+
+/// A probe of `method` with these accuracies of its episodes.
+inline MeasuredFile MadeUpProbe(const std::string& label, const std::string& method,
+                                const std::vector<double>& accuracies, int ways = 0) {
+  ProbeResult result;
+  *result.mutable_record() = RecordBuilder("probe")
+                                 .Protocol("method", method)
+                                 .Protocol("fewshot_k", ways > 0 ? 10 : 0)
+                                 .Protocol("fewshot_n_way", ways)
+                                 .NoteJson("train.backend", "\"mesh\"")
+                                 .NoteJson("test.backend", ways > 0 ? "\"mesh\"" : "\"udfgrid\"")
+                                 .NoteJson("chance", "0.2")
+                                 .Finish(label, "split", label, "float32");
+  ProbeScore& score = *result.add_scores();
+  score.set_name(method);
+  for (const double accuracy : accuracies) score.add_accuracies(accuracy);
+  result.mutable_provenance()->set_config_fingerprint(label + method + std::to_string(ways));
+  return {label + "_probe.json", result};
+}
+
+inline MeasuredFile MadeUpClassify(const std::string& label, double accuracy) {
+  ClassifyResult result;
+  *result.mutable_record() = RecordBuilder("classify")
+                                 .Metric("acc", accuracy)
+                                 .Protocol("split", "test")
+                                 .Protocol("backend", "voxel")
+                                 .Finish(label, "split", label, "float32");
+  for (int i = 0; i < 4; ++i) result.add_classes()->set_class_name("c" + std::to_string(i));
+  result.mutable_provenance()->set_config_fingerprint(label);
+  return {label + "_classify.json", result};
 }
 
 }  // namespace manyform

@@ -64,6 +64,26 @@ TEST(Aggregate, StagesStandSideBySide) {
   }
 }
 
+TEST(Aggregate, EpisodesOfAProbeAreMeasurements) {
+  const std::vector<MeasuredFile> files = {MadeUpProbe("nepa", "svm", {0.5, 0.7, 0.9}, 5),
+                                           MadeUpProbe("nepa", "knn@5", {0.25}), MadeUpClassify("nepa", 0.6),
+                                           MadeUpFinetune("nepa", 0.75, 0, 0), MadeUpUcpr("nepa", 0.5)};
+  const MeasuredTable table = Aggregate(files);
+  EXPECT_TRUE(table.mixed.empty());
+  const TableCell* episodes = Cell(table, "nepa", "svm 5-way K=10 mesh");
+  ASSERT_NE(episodes, nullptr);
+  EXPECT_NEAR(episodes->mean(), 0.7, 1e-12);
+  EXPECT_NEAR(episodes->std(), std::sqrt(0.08 / 3), 1e-12);
+  EXPECT_EQ(episodes->n(), 3);
+  EXPECT_EQ(episodes->chance(), 0.2);
+  EXPECT_EQ(Cell(table, "nepa", "knn@5 mesh→udfgrid")->mean(), 0.25);
+  EXPECT_EQ(Cell(table, "nepa", "acc of test voxel")->chance(), 0.25);
+  std::vector<std::string> stages;
+  for (const TableColumn& column : table.columns)
+    if (stages.empty() || stages.back() != column.stage) stages.push_back(column.stage);
+  EXPECT_EQ(stages, (std::vector<std::string>{"finetune", "classify", "probe", "ucpr"}));
+}
+
 TEST(Aggregate, DifferentProtocolsInOneColumnAreNamed) {
   const std::vector<MeasuredFile> files = {MadeUpUcpr("a", 0.2, 0, 24), MadeUpUcpr("b", 0.3, 0, 30)};
   const MeasuredTable table = Aggregate(files);
@@ -145,13 +165,15 @@ TEST(MakeTable, ReadsEveryFormatAndWritesEveryForm) {
     write(MadeUpUcpr("with, comma|", 0.25 * i, i), "u");
     write(MadeUpCpac("c" + ending, 0.01, 0.02), "c");
     write(MadeUpFinetune("f", 0.5, 0, i), "f");
+    write(MadeUpProbe("p", "svm", {0.5}, i), "p");
+    write(MadeUpClassify("r" + ending, 0.5), "r");
   }
   config.set_markdown(folder + "/table.md");
   config.set_csv(folder + "/table.csv");
   const auto result = MakeTable(config);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->findings_size(), 0);
-  EXPECT_EQ(result->rows_size(), 6);  // one ucpr label, three cpac labels, f, nn_copy
+  EXPECT_EQ(result->rows_size(), 10);  // one ucpr label, three cpac labels, f, p, three classifiers, nn_copy
   const std::string markdown = *ReadFile(config.markdown()), csv = *ReadFile(config.csv());
   EXPECT_TRUE(absl::StrContains(markdown, "| with, comma\\| |")) << markdown;
   EXPECT_TRUE(absl::StrContains(markdown, "25.0 ± 20.4 (3)")) << markdown;
