@@ -4,5 +4,5 @@ def liblinear_repository(name):
     debian_repository(
         name = name,
         build_file = "//tools/workspace/liblinear:package.BUILD.bazel",
-        packages = ["liblinear-dev"],
+        packages = {"liblinear-dev": "2.3.0"},
     )
