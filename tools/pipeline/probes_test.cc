@@ -1,6 +1,8 @@
 // What training leaves behind, probed: a classifier tested again gives the accuracy it was given, and
 // embeddings go from program to program.
+#include <algorithm>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,10 +62,10 @@ class ProbesTest : public testing::Test {
     config.set_cache_root(Cache());
     config.set_ckpt(Pretrained());
     config.set_save_dir(absl::StrCat(Base(), "/", run));
-    config.set_batch(8);
-    config.set_epochs(6);
-    config.set_lr(3e-3);
-    config.set_val_ratio(0.25);
+    config.set_batch(4);
+    config.set_epochs(20);
+    config.set_lr(5e-3);
+    config.set_pt_sample_mode_train("fps");
     config.set_num_threads(1);
     return config;
   }
@@ -75,13 +77,22 @@ class ProbesTest : public testing::Test {
     EXPECT_TRUE(result.ok()) << result.status();
     return result.value_or(ClassifyResult());
   }
-  static void ExpectSame(const FinetuneResult& trained, const ClassifyResult& again) {
+  // Trains, tests what is left in `file` again, and expects the same numbers. \returns the classes named
+  static int ExpectSame(const FinetuneConfig& config, const std::string& file) {
+    const FinetuneResult trained = Finetune(config).value();
+    const ClassifyResult again = ClassifyAgain(absl::StrCat(config.save_dir(), "/", file));
     EXPECT_EQ(Metric(trained, "test_acc"), Metric(again, "acc"));
-    EXPECT_EQ(std::vector<int64_t>(trained.confusion().begin(), trained.confusion().end()),
-              std::vector<int64_t>(again.confusion().begin(), again.confusion().end()));
-    ASSERT_EQ(trained.classes_size(), again.classes_size());
-    for (int i = 0; i < trained.classes_size(); ++i)
+    const int classes = trained.classes_size();
+    EXPECT_EQ(classes, again.classes_size());
+    EXPECT_EQ(again.confusion_size(), classes * classes);
+    std::set<int> named;
+    for (int i = 0; i < std::min(trained.confusion_size(), again.confusion_size()); ++i) {
+      EXPECT_EQ(trained.confusion(i), again.confusion(i)) << i;
+      if (again.confusion(i) > 0) named.insert(i % classes);
+    }
+    for (int i = 0; i < std::min(classes, again.classes_size()); ++i)
       EXPECT_EQ(trained.classes(i).SerializeAsString(), again.classes(i).SerializeAsString());
+    return static_cast<int>(named.size());
   }
   static int Run(const std::string& program, const std::vector<std::string>& arguments) {
     return WaitForProgram(StartProgram(program, arguments, Base() + "/log.txt"));
@@ -90,8 +101,9 @@ class ProbesTest : public testing::Test {
 
 TEST_F(ProbesTest, AClassifierTestedAgainGivesItsTestAccuracy) {
   // Validation chooses the tested epoch; without it, that is the last one.
-  const FinetuneConfig chosen = Config("chosen");
-  ExpectSame(Finetune(chosen).value(), ClassifyAgain(chosen.save_dir() + "/best.safetensors"));
+  FinetuneConfig chosen = Config("chosen");
+  chosen.set_val_ratio(0.25);
+  EXPECT_GE(ExpectSame(chosen, "best.safetensors"), 2);
 
   FinetuneConfig other = Config("other");
   other.set_val_ratio(0);
@@ -105,8 +117,7 @@ TEST_F(ProbesTest, AClassifierTestedAgainGivesItsTestAccuracy) {
   other.set_n_point(20);
   other.set_cls_pooling("mean");
   other.set_cls_is_causal(true);
-  other.set_precision("bf16");
-  ExpectSame(Finetune(other).value(), ClassifyAgain(other.save_dir() + "/last.safetensors"));
+  EXPECT_GE(ExpectSame(other, "last.safetensors"), 2);
 
   FinetuneConfig scratch = Config("scratch");
   scratch.clear_ckpt();
@@ -116,7 +127,9 @@ TEST_F(ProbesTest, AClassifierTestedAgainGivesItsTestAccuracy) {
   scratch.set_d_model(16);
   scratch.set_layers(1);
   scratch.set_heads(2);
-  ExpectSame(Finetune(scratch).value(), ClassifyAgain(scratch.save_dir() + "/last.safetensors"));
+  scratch.set_epochs(4);
+  scratch.set_precision("bf16");
+  ExpectSame(scratch, "last.safetensors");
 }
 
 TEST_F(ProbesTest, EmbeddingsGoFromProgramToProgram) {
