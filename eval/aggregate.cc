@@ -100,7 +100,10 @@ void AddFinetune(const MeasuredFile& file, std::vector<Measurement>* out) {
   const ResultRecord& record = file.record();
   const std::string k = SettingOf(record, "fewshot_k");
   std::string name = k.empty() || k == "0" ? "acc full" : absl::StrCat("acc K=", k);
+  if (const std::string way = SettingOf(record, "fewshot_n_way"); !way.empty() && way != "0")
+    absl::StrAppend(&name, " ", way, "-way");
   if (IsTrue(record, "freeze_backbone")) name += " linear probe";
+  if (IsTrue(record, "ablate_point_dist")) name += " without distances";
   const std::string train = Plain(record, "train_backend"), test = Plain(record, "eval_backend");
   if (train != test && !train.empty() && !test.empty()) absl::StrAppend(&name, " ", train, "→", test);
   const auto& result = std::get<FinetuneResult>(file.result);
@@ -174,9 +177,10 @@ std::string BaselineProtocol(const ResultRecord& record) {
 
 std::string Differences(const ResultRecord& a, const ResultRecord& b) {
   // What a run or its checkpoint brings along may differ within a column.
-  const std::set<std::string> own = {"ckpt",      "cache_root", "seed",         "fewshot_seed",
-                                     "qa_tokens", "qa_layout",  "add_eos",      "d_model",
-                                     "layers",    "heads",      "model_max_len"};
+  const std::set<std::string> own = {
+      "ckpt",      "cache_root", "seed",    "fewshot_seed",    "fewshot_way_seed",
+      "qa_tokens", "qa_layout",  "add_eos", "include_pt_grad", "include_ray_unc",
+      "d_model",   "layers",     "heads",   "model_max_len"};
   std::vector<std::string> differences;
   for (const Setting& setting : a.settings()) {
     const std::string other = SettingOf(b, setting.name());

@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -28,336 +26,307 @@
 #include "train/allocator.h"
 #include "train/corpus.h"
 #include "train/finetune_data.h"
+#include "train/finetune_plan.h"
 #include "train/finetune_record.h"
-#include "train/optimizer.h"
+#include "train/finetune_state.h"
+#include "train/not_finite.h"
 #include "train/predict.h"
 #include "train/run_folder.h"
-#include "train/same_run.h"
+#include "train/schedules.h"
+#include "train/speed.h"
 #include "train/tensor_errors.h"
 
 namespace manyform {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr char kBestValidation[] = "best_val";
-constexpr char kHeadPrefix[] = "aux_heads.";
-
-double SecondsSince(Clock::time_point start) {
-  return std::max(std::chrono::duration<double>(Clock::now() - start).count(), 1e-9);
-}
-
-NamedTensors Copies(const NamedTensors& tensors) {
-  NamedTensors copies;
-  for (const auto& [name, tensor] : tensors) copies.emplace_back(name, tensor.detach().clone());
-  return copies;
-}
-
-// What an epoch of training came to.
-struct EpochSums {
-  double loss = 0, squared_gradients = 0;
-  int64_t samples = 0, right = 0, steps = 0;
-};
-
 class FinetuneRun {
  public:
-  FinetuneRun(const FinetuneConfig& config, c10::Device device, RunFolder* folder)
-      : config_(config), device_(device), folder_(folder) {}
+  FinetuneRun(const FinetuneConfig& given, c10::Device device, RunFolder* folder)
+      : given_(given), device_(device), folder_(folder) {}
   /// Nothing in the folder changes unless it returns OK.
   absl::Status Begin();
   absl::StatusOr<FinetuneResult> Run();
   RunStatus Status() const;
 
  private:
-  absl::Status CreateModel();
-  absl::Status Continue();
-  void MakeOptimizer();
+  absl::StatusOr<QueryTransformer> Plan();
+  absl::StatusOr<std::unique_ptr<BatchLoader>> OpenLoader() const;
+  std::string Note(const EpochSums& sums) const;
   absl::Status TrainEpochs();
-  absl::Status TrainStep(const Batch& batch, EpochSums* sums);
-  absl::Status EndEpoch(const EpochSums& sums, double seconds);
-  absl::StatusOr<std::vector<int64_t>> Predict(const LabelledShapes& shapes, int32_t resamples) const;
-  absl::Status RestoreBest();
-  absl::Status SetWeights(const NamedTensors& model, const NamedTensors& head);
-  Checkpoint Snapshot() const;
-  // Another checkpoint under the same name makes another run.
-  std::string Inputs() const { return Sha256Hex(absl::StrCat(data_.fingerprint, " ", checkpoint_hash_)); }
-  int64_t BatchesAnEpoch() const {
-    return (static_cast<int64_t>(data_.train.shapes.size()) + config_.batch() - 1) / config_.batch();
-  }
+  absl::Status Step(const Batch& batch);
+  absl::Status NotFinite(const char* what, double value, const Batch& batch) const;
+  absl::Status EndEpoch();
+  absl::Status Log(const EpochSums& sums, double validation);
+  absl::StatusOr<std::vector<int64_t>> Predict(const LabelledShapes& shapes, int64_t resamples) const;
+  absl::Status Save();
+  absl::Status SaveInTime();
+  absl::Status Interrupt();
 
-  const FinetuneConfig& config_;
+  const FinetuneConfig& config() const { return origin_.plan.config; }
+  const FinetuneData& data() const { return origin_.data; }
+  int64_t BatchesAnEpoch() const {
+    return (static_cast<int64_t>(data().train.shapes.size()) + config().batch() - 1) / config().batch();
+  }
+  int64_t Steps() const { return config().epochs() * BatchesAnEpoch(); }
+
+  const FinetuneConfig& given_;
   const c10::Device device_;
   RunFolder* const folder_;  // null: nothing is kept on disk
-  FinetunePlan plan_;
-  FinetuneData data_;
-  Pooling pooling_ = Pooling::kMeanAnswers;
-  Precision precision_ = Precision::kF32;
+  FinetuneOrigin origin_;
   std::string checkpoint_hash_;
-  std::optional<QueryTransformer> model_;
-  std::optional<ClassifierHead> head_;
-  std::optional<AdamW> optimizer_;
-  int64_t epoch_ = 0, step_ = 0;  // done
-  int64_t best_epoch_ = -1;
-  double best_validation_ = -1;
-  NamedTensors best_model_, best_head_;
+  Pooling pooling_ = Pooling::kMeanAnswers;
+  LearningRateSchedule rate_;
+  std::optional<FinetuneState> state_;
+  int64_t best_saved_ = -1;  // which epoch best.safetensors is of
+  std::string last_saved_ = "none";
+  Speed speed_;        // of this process
+  Speed epoch_speed_;  // of the current epoch, since this process took it up
+  Speed unsaved_;      // since the last checkpoint
 };
 
-absl::Status FinetuneRun::CreateModel() {
+// The model that training starts from, and everything that depends on which it is.
+absl::StatusOr<QueryTransformer> FinetuneRun::Plan() {
   std::optional<LoadedModel> loaded;
-  if (!config_.ckpt().empty()) {
-    MF_ASSIGN_OR_RETURN(loaded, LoadModel(config_.ckpt()));
+  if (!given_.ckpt().empty()) {
+    MF_ASSIGN_OR_RETURN(loaded, LoadModel(given_.ckpt()));
     checkpoint_hash_ = loaded->hash;
-    NoteInput(config_.ckpt(), loaded->hash);
+    NoteInput(given_.ckpt(), loaded->hash);
   }
-  MF_ASSIGN_OR_RETURN(plan_, PlanFinetune(config_, loaded ? &loaded->header : nullptr));
-  if (!loaded) {
-    MF_ASSIGN_OR_RETURN(model_, QueryTransformer::Create(plan_.sizes, static_cast<uint64_t>(config_.seed())));
-    return absl::OkStatus();
+  MF_ASSIGN_OR_RETURN(origin_.plan, PlanFinetune(given_, loaded ? &loaded->header : nullptr));
+  MF_ASSIGN_OR_RETURN(origin_.data, OpenFinetuneData(origin_.plan));
+  // Another checkpoint under the same name makes another run.
+  origin_.inputs = Sha256Hex(absl::StrCat(data().fingerprint, " ", checkpoint_hash_));
+  MF_ASSIGN_OR_RETURN(pooling_, ParsePooling(config().cls_pooling(), config().qa_tokens() == 1));
+  rate_ = {.peak = config().lr(),
+           .cosine = config().lr_schedule() == "cosine",
+           .least = config().lr_min(),
+           .warmup_steps = config().lr_warmup_steps(),
+           .total_steps = Steps()};
+  if (!loaded) return QueryTransformer::Create(origin_.plan.sizes, static_cast<uint64_t>(config().seed()));
+  const int64_t max_len = origin_.plan.sizes.max_len;
+  if (loaded->model.config().max_len != max_len) {
+    LogLine(
+        absl::StrCat("position embedding resized from ", loaded->model.config().max_len, " to ", max_len));
+    loaded->model.ResizePositions(max_len);
   }
-  model_ = std::move(loaded->model);
-  if (model_->config().max_len != plan_.sizes.max_len) {
-    LogLine(absl::StrCat("position embedding resized from ", model_->config().max_len, " to ",
-                         plan_.sizes.max_len));
-    model_->ResizePositions(plan_.sizes.max_len);
-  }
-  return absl::OkStatus();
-}
-
-void FinetuneRun::MakeOptimizer() {
-  NamedTensors parameters;
-  model_->SetPrecision(precision_);
-  model_->SetRequiresGrad(!config_.freeze_backbone());
-  if (!config_.freeze_backbone()) parameters = model_->parameters();
-  for (const auto& [name, tensor] : head_->parameters())
-    parameters.emplace_back(absl::StrCat(kHeadPrefix, name), tensor);
-  optimizer_.emplace(std::move(parameters),
-                     AdamWOptions{.lr = config_.lr(), .weight_decay = config_.weight_decay()});
-}
-
-absl::Status FinetuneRun::SetWeights(const NamedTensors& model, const NamedTensors& head) {
-  MF_ASSIGN_OR_RETURN(model_, QueryTransformer::FromTensors(plan_.sizes, model));
-  model_->SetPrecision(precision_);
-  MF_ASSIGN_OR_RETURN(head_, ClassifierHead::FromTensors(
-                                 plan_.sizes.d_model, static_cast<int64_t>(data_.class_names.size()), head));
-  model_->To(device_);
-  head_->To(device_);
-  return absl::OkStatus();
-}
-
-absl::Status FinetuneRun::Continue() {
-  const std::string path = folder_->last();
-  MF_ASSIGN_OR_RETURN(const Checkpoint from, ReadCheckpoint(path));
-  MF_RETURN_IF_ERROR(CheckSameRun(path, from.header, config_, Inputs()));
-  MF_RETURN_IF_ERROR(SetWeights(from.model, from.aux_heads));
-  MakeOptimizer();
-  (void)optimizer_->Load(from);
-  epoch_ = from.header.epoch();
-  step_ = from.header.step();
-  LogLine(absl::StrCat("going on from ", path, ": ", epoch_, " epochs done"));
-  if (data_.validation.shapes.empty()) return absl::OkStatus();
-  // The best epoch may be one that was lost with the end of the run; its weights and accuracy still hold.
-  MF_ASSIGN_OR_RETURN(Checkpoint best, ReadCheckpoint(folder_->best()));
-  best_epoch_ = best.header.epoch() - 1;
-  for (const auto& [name, tensor] : best.rng)
-    if (name == kBestValidation) best_validation_ = tensor.item<double>();
-  best_model_ = std::move(best.model);
-  best_head_ = std::move(best.aux_heads);
-  return absl::OkStatus();
+  return std::move(loaded->model);
 }
 
 absl::Status FinetuneRun::Begin() {
-  NoteSeed("seed", static_cast<uint64_t>(config_.seed()));
-  MF_ASSIGN_OR_RETURN(precision_, ParsePrecision(config_.precision()));
-  MF_RETURN_IF_ERROR(CreateModel());
-  MF_ASSIGN_OR_RETURN(data_, OpenFinetuneData(config_, plan_));
-  MF_ASSIGN_OR_RETURN(pooling_, ParsePooling(config_.cls_pooling(), plan_.layout.qa_tokens));
+  NoteSeed("seed", static_cast<uint64_t>(given_.seed()));
+  MF_ASSIGN_OR_RETURN(QueryTransformer model, Plan());
   LogLine(
       absl::StrFormat("%d classes: %d shapes to train on, %d to validate with, %d to test on; %d tokens each",
-                      data_.class_names.size(), data_.train.shapes.size(), data_.validation.shapes.size(),
-                      data_.test.shapes.size(), data_.length));
-  head_.emplace(plan_.sizes.d_model, static_cast<int64_t>(data_.class_names.size()),
-                static_cast<uint64_t>(config_.seed()));
-  model_->To(device_);
-  head_->To(device_);
-  MakeOptimizer();
+                      data().class_names.size(), data().train.shapes.size(), data().validation.shapes.size(),
+                      data().test.shapes.size(), data().length));
+  const bool resumes = folder_ != nullptr && config().auto_resume() && FileExists(folder_->last());
+  if (resumes) {
+    MF_ASSIGN_OR_RETURN(state_, ResumedFinetuneState(origin_, device_, folder_->last(), folder_->best()));
+    best_saved_ = state_->best.epoch;
+    last_saved_ = folder_->last();
+  } else {
+    state_ = FreshFinetuneState(origin_, std::move(model), device_);
+  }
   if (folder_ == nullptr) return absl::OkStatus();
-  if (FileExists(folder_->last())) MF_RETURN_IF_ERROR(Continue());
-  MF_RETURN_IF_ERROR(folder_->TruncateLog(epoch_ > 0 ? step_ : -1));
-  if (config_.tensorboard()) folder_->StartEvents(epoch_ > 0 ? step_ : -1);
-  MF_RETURN_IF_ERROR(folder_->WriteConfig(config_));
+  MF_RETURN_IF_ERROR(folder_->TruncateLog(resumes ? state_->step : -1));
+  if (config().tensorboard()) folder_->StartEvents(resumes ? state_->step : -1);
+  MF_RETURN_IF_ERROR(folder_->WriteConfig(config()));
   return folder_->WriteStatus(Status());
 }
 
-absl::Status FinetuneRun::TrainStep(const Batch& batch, EpochSums* sums) {
+absl::Status FinetuneRun::NotFinite(const char* what, double value, const Batch& batch) const {
+  std::vector<std::string> shapes;
+  const LabelledShapes& train = data().train;
+  for (const Draw& draw : batch.draws) shapes.push_back(train.dataset.shapes->key(train.shapes[draw.shape]));
+  return NotFiniteError(what, value, state_->step + 1, state_->epoch, std::move(shapes), last_saved_);
+}
+
+absl::Status FinetuneRun::Step(const Batch& batch) {
   std::vector<int64_t> labels;
-  for (const Draw& draw : batch.draws) labels.push_back(data_.train.labels[draw.shape]);
+  for (const Draw& draw : batch.draws) labels.push_back(data().train.labels[draw.shape]);
   const at::Tensor label = at::tensor(labels, at::kLong).to(device_);
-  optimizer_->ClearGradients();
+  AdamW& optimizer = state_->optimizer;
+  optimizer.ClearGradients();
   const at::Tensor pooled = PooledHidden(
-      *model_, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
-      TypeTensor(batch.type.data(), batch.size, batch.length, device_), pooling_, config_.cls_is_causal());
-  const at::Tensor logits = head_->Logits(pooled);
+      state_->model, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
+      TypeTensor(batch.type.data(), batch.size, batch.length, device_), pooling_, config().cls_is_causal());
+  const at::Tensor logits = state_->head.Logits(pooled);
   const at::Tensor loss = at::cross_entropy_loss(logits, label);
   const double value = loss.item<double>();
+  if (!std::isfinite(value)) return NotFinite("the loss", value, batch);
   loss.backward();
-  const double norm = optimizer_->GradientNorm();
-  if (!std::isfinite(value) || !std::isfinite(norm))
-    return absl::InternalError(absl::StrCat(
-        std::isfinite(value) ? "the gradient's norm" : "the loss", " is not finite at step ", step_ + 1,
-        " (epoch ", epoch_,
-        "); last good checkpoint: ", folder_ != nullptr && epoch_ > 0 ? folder_->last() : "none"));
-  optimizer_->Step();
-  ++step_;
-  sums->loss += value * static_cast<double>(batch.size);
-  sums->squared_gradients += norm * norm;
-  sums->samples += batch.size;
-  ++sums->steps;
-  sums->right += logits.detach().argmax(1).eq(label).sum().item<int64_t>();
+  const double norm = optimizer.GradientNorm();
+  if (!std::isfinite(norm)) return NotFinite("the gradient's norm", norm, batch);
+  const bool clip = config().clip_grad_norm() > 0 && norm > config().clip_grad_norm();
+  if (clip) optimizer.ScaleGradients(config().clip_grad_norm() / norm);
+  optimizer.SetLearningRate(rate_.At(state_->step));
+  optimizer.Step();
+  ++state_->step;
+  EpochSums& sums = state_->sums;
+  sums.loss += value * static_cast<double>(batch.size);
+  sums.squared_gradients += norm * norm;
+  sums.samples += batch.size;
+  sums.right += logits.detach().argmax(1).eq(label).sum().item<int64_t>();
+  ++sums.steps;
+  speed_.AddStep(batch.size);
+  epoch_speed_.AddStep(batch.size);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<int64_t>> FinetuneRun::Predict(const LabelledShapes& shapes,
-                                                          int32_t resamples) const {
+                                                          int64_t resamples) const {
   const PredictOptions options{.pooling = pooling_,
-                               .causal = config_.cls_is_causal(),
-                               .eval_seed = config_.eval_seed(),
-                               .resamples = resamples < 0 ? config_.mc_eval_k() : resamples,
-                               .batch = config_.batch(),
-                               .num_workers = config_.num_workers()};
-  MF_ASSIGN_OR_RETURN(const at::Tensor logits, PredictLogits(*model_, *head_, shapes, data_.length, options));
+                               .causal = config().cls_is_causal(),
+                               .eval_seed = config().eval_seed(),
+                               .resamples = resamples,
+                               .batch = config().batch(),
+                               .num_workers = config().num_workers()};
+  MF_ASSIGN_OR_RETURN(const at::Tensor logits,
+                      PredictLogits(state_->model, state_->head, shapes, data().length, options));
   return PredictedLabels(logits);
 }
 
-Checkpoint FinetuneRun::Snapshot() const {
-  Checkpoint checkpoint;
-  CheckpointHeader& header = checkpoint.header;
-  header.set_stage("finetune");
-  SetSizes(plan_.sizes, &header);
-  header.set_epoch(epoch_);
-  header.set_step(step_);
-  header.set_n_point(static_cast<int32_t>(plan_.n_point));
-  header.set_n_ray(static_cast<int32_t>(plan_.n_ray));
-  header.set_qa_tokens(plan_.layout.qa_tokens);
-  header.set_qa_layout(plan_.layout.qa_layout == QaLayout::kSplit ? "split" : "interleave");
-  header.set_add_eos(plan_.layout.add_eos);
-  header.set_objective("classification");
-  header.set_config_fingerprint(RunFingerprint(config_));
-  header.set_config(RunConfigText(config_));
-  header.set_data_fingerprint(Inputs());
-  for (const std::string& name : data_.class_names) header.add_class_names(name);
-  checkpoint.model = model_->parameters();
-  checkpoint.aux_heads = head_->parameters();
-  optimizer_->Save(&checkpoint);
-  checkpoint.rng.emplace_back(kBestValidation, at::scalar_tensor(best_validation_, at::kDouble));
-  return checkpoint;
+absl::Status FinetuneRun::Save() {
+  if (folder_ == nullptr) return absl::OkStatus();
+  // The best one first: a last checkpoint never stands without the best that it knows of.
+  if (best_saved_ != state_->best.epoch)
+    MF_RETURN_IF_ERROR(WriteCheckpoint(folder_->best(), BestCheckpoint(*state_, origin_)));
+  best_saved_ = state_->best.epoch;
+  MF_RETURN_IF_ERROR(WriteCheckpoint(folder_->last(), LastCheckpoint(*state_, origin_)));
+  last_saved_ = folder_->last();
+  unsaved_.Restart();
+  return absl::OkStatus();
 }
 
-absl::Status FinetuneRun::EndEpoch(const EpochSums& sums, double seconds) {
-  const int64_t finished = epoch_++;
-  double validation = -1;
-  if (!data_.validation.shapes.empty()) {
-    MF_ASSIGN_OR_RETURN(const std::vector<int64_t> predictions,
-                        Predict(data_.validation, config_.mc_eval_k_val()));
-    validation = Accuracy(predictions, data_.validation.labels);
-    if (validation > best_validation_) {
-      best_validation_ = validation;
-      best_epoch_ = finished;
-      best_model_ = Copies(model_->parameters());
-      best_head_ = Copies(head_->parameters());
-      if (folder_ != nullptr) MF_RETURN_IF_ERROR(WriteCheckpoint(folder_->best(), Snapshot()));
-    }
-  } else {
-    best_epoch_ = finished;
-  }
+absl::Status FinetuneRun::SaveInTime() {
+  const double minutes = config().save_every_minutes();
+  return minutes > 0 && unsaved_.Seconds() >= 60 * minutes ? Save() : absl::OkStatus();
+}
+
+absl::Status FinetuneRun::Interrupt() {
+  if (folder_ == nullptr)
+    return absl::CancelledError(
+        absl::StrCat("interrupted in epoch ", state_->epoch, "; nothing is kept without a save_dir"));
+  MF_RETURN_IF_ERROR(Save());
+  return absl::CancelledError(absl::StrCat("interrupted at step ", state_->step,
+                                           "; the same command goes on from ", folder_->last()));
+}
+
+absl::Status FinetuneRun::Log(const EpochSums& sums, double validation) {
   if (folder_ == nullptr) return absl::OkStatus();
   const auto samples = static_cast<double>(sums.samples);
-  JsonRow row = {{"step", step_},
-                 {"epoch", finished},
+  JsonRow row = {{"step", state_->step},
+                 {"epoch", state_->epoch - 1},
                  {"loss", sums.loss / samples},
                  {"loss_cls", sums.loss / samples},
-                 {"lr", config_.lr()},
+                 {"lr", state_->optimizer.learning_rate()},
                  {"grad_norm", std::sqrt(sums.squared_gradients / static_cast<double>(sums.steps))},
-                 {"samples_per_s", samples / seconds},
-                 {"seconds", seconds},
+                 {"samples_per_s", epoch_speed_.SamplesPerSecond()},
+                 {"seconds", epoch_speed_.Seconds()},
                  {"train_acc", static_cast<double>(sums.right) / samples}};
-  if (validation >= 0) row.insert(row.end(), {{"val_acc", validation}, {"best_val", best_validation_}});
-  MF_RETURN_IF_ERROR(folder_->AppendLog(row));
-  MF_RETURN_IF_ERROR(WriteCheckpoint(folder_->last(), Snapshot()));
-  return folder_->WriteStatus(Status());
+  if (validation >= 0)
+    row.insert(row.end(), {{"val_acc", validation}, {"best_val", state_->best.validation}});
+  return folder_->AppendLog(row);
 }
 
-absl::Status FinetuneRun::TrainEpochs() {
-  Progress progress("finetune", "epochs", config_.epochs());
-  progress.Add(epoch_, /*skipped=*/true);
-  if (epoch_ >= config_.epochs()) return absl::OkStatus();
+// \error Cancelled during validation: the epoch is as it was before.
+absl::Status FinetuneRun::EndEpoch() {
+  double validation = -1;
+  if (!data().validation.shapes.empty()) {
+    MF_ASSIGN_OR_RETURN(const std::vector<int64_t> predictions,
+                        Predict(data().validation, config().mc_eval_k_val()));
+    validation = Accuracy(predictions, data().validation.labels);
+    if (validation > state_->best.validation) state_->KeepAsBest(state_->epoch, validation);
+  }
+  const int64_t finished = state_->epoch++;
+  const EpochSums sums = std::exchange(state_->sums, {});
+  MF_RETURN_IF_ERROR(Log(sums, validation));
+  epoch_speed_.Restart();
+  return finished % config().save_every() == 0 || state_->epoch == config().epochs() ? Save() : SaveInTime();
+}
+
+absl::StatusOr<std::unique_ptr<BatchLoader>> FinetuneRun::OpenLoader() const {
   BatchLoader::Options options;
-  options.batch = config_.batch();
+  options.batch = config().batch();
   options.drop_last = false;
-  options.num_workers = config_.num_workers();
-  options.length = data_.length;
+  options.num_workers = config().num_workers();
+  options.length = data().length;
   options.allocate = StagingAllocator(device_);
-  options.first_epoch = epoch_;
-  options.epochs = config_.epochs();
+  options.first_epoch = state_->epoch;
+  options.first_batch = state_->sums.steps;
+  options.epochs = config().epochs();
   // Draws count the training shapes; `fill` looks up which they are.
   options.draws = [this](int64_t epoch) {
-    return ShuffledEpoch(static_cast<int64_t>(data_.train.shapes.size()), config_.seed(), epoch);
+    return ShuffledEpoch(static_cast<int64_t>(data().train.shapes.size()), config().seed(), epoch);
   };
   options.fill = [this](const Draw& draw, int64_t epoch, int64_t index, std::span<float> feat,
                         std::span<uint8_t> type) {
-    return TrainTokens(data_.train.dataset, data_.train.shapes[draw.shape],
-                       static_cast<uint64_t>(config_.seed()), epoch, index, feat, type);
+    return TrainTokens(data().train.dataset, data().train.shapes[draw.shape],
+                       static_cast<uint64_t>(config().seed()), epoch, index, feat, type);
   };
-  MF_ASSIGN_OR_RETURN(const std::unique_ptr<BatchLoader> loader, BatchLoader::Create(std::move(options)));
-  EpochSums sums;
-  for (Clock::time_point start = Clock::now(); epoch_ < config_.epochs();) {
-    if (Interrupted())
-      return absl::CancelledError(absl::StrCat("interrupted in epoch ", epoch_,
-                                               folder_ == nullptr
-                                                   ? "; nothing is kept without a save_dir"
-                                                   : "; the same command goes on from its start"));
-    MF_ASSIGN_OR_RETURN(const Batch* batch, loader->Next());
-    if (batch == nullptr) return absl::InternalError("the loader has fewer batches than there are steps");
-    MF_RETURN_IF_ERROR(TrainStep(*batch, &sums));
-    if (sums.steps < BatchesAnEpoch()) continue;
-    MF_RETURN_IF_ERROR(EndEpoch(sums, SecondsSince(start)));
-    progress.SetNote(absl::StrFormat(
-        "loss %.4f, train %.3f%s", sums.loss / static_cast<double>(sums.samples),
-        static_cast<double>(sums.right) / static_cast<double>(sums.samples),
-        best_validation_ < 0
-            ? ""
-            : absl::StrFormat(", best validation %.3f (epoch %d)", best_validation_, best_epoch_)));
-    progress.Add();
-    sums = {};
-    start = Clock::now();
+  return BatchLoader::Create(std::move(options));
+}
+
+std::string FinetuneRun::Note(const EpochSums& sums) const {
+  const BestEpoch& best = state_->best;
+  std::string note = absl::StrFormat("%.1f samples/s, loss %.4f", speed_.SamplesPerSecond(),
+                                     sums.loss / static_cast<double>(sums.samples));
+  if (best.epoch >= 0)
+    absl::StrAppendFormat(&note, ", best validation %.3f (epoch %d)", best.validation, best.epoch);
+  return note;
+}
+
+absl::Status FinetuneRun::TrainEpochs() {
+  Progress progress("finetune", "epochs", config().epochs());
+  progress.Add(state_->epoch, /*skipped=*/true);
+  if (state_->epoch >= config().epochs()) return absl::OkStatus();
+  MF_ASSIGN_OR_RETURN(const std::unique_ptr<BatchLoader> loader, OpenLoader());
+  for (Speed* speed : {&speed_, &epoch_speed_, &unsaved_}) speed->Restart();
+  while (state_->epoch < config().epochs()) {
+    if (Interrupted()) return Interrupt();
+    // A run that was stopped during validation has made all steps of its epoch.
+    if (state_->sums.steps < BatchesAnEpoch()) {
+      MF_ASSIGN_OR_RETURN(const Batch* batch, loader->Next());
+      if (batch == nullptr) return absl::InternalError("the loader has fewer batches than there are steps");
+      MF_RETURN_IF_ERROR(Step(*batch));
+    }
+    const EpochSums sums = state_->sums;
+    if (sums.steps < BatchesAnEpoch()) {
+      MF_RETURN_IF_ERROR(SaveInTime());
+      progress.SetNote(Note(sums));
+    } else {
+      const absl::Status ended = EndEpoch();
+      if (absl::IsCancelled(ended)) return Interrupt();
+      MF_RETURN_IF_ERROR(ended);
+      progress.SetNote(Note(sums));
+      progress.Add();
+    }
+    if (folder_ != nullptr) MF_RETURN_IF_ERROR(folder_->WriteStatus(Status()));
   }
   return absl::OkStatus();
 }
 
-absl::Status FinetuneRun::RestoreBest() {
-  if (best_model_.empty()) return absl::OkStatus();
-  return SetWeights(best_model_, best_head_);
-}
-
 absl::StatusOr<FinetuneResult> FinetuneRun::Run() {
   MF_RETURN_IF_ERROR(TrainEpochs());
-  MF_RETURN_IF_ERROR(RestoreBest());
-  FinetuneOutcome outcome{.best_epoch = best_epoch_ < 0 ? epoch_ - 1 : best_epoch_,
-                          .best_validation = best_validation_,
+  MF_RETURN_IF_ERROR(state_->RestoreBest(origin_.plan));
+  FinetuneOutcome outcome{.best_epoch = state_->best.epoch < 0 ? state_->epoch - 1 : state_->best.epoch,
+                          .best_validation = state_->best.validation,
                           .predictions = {},
                           .checkpoint_hash = checkpoint_hash_};
-  MF_ASSIGN_OR_RETURN(outcome.predictions, Predict(data_.test, config_.mc_eval_k_test()));
+  MF_ASSIGN_OR_RETURN(outcome.predictions, Predict(data().test, config().mc_eval_k_test()));
   if (folder_ != nullptr)
-    MF_RETURN_IF_ERROR(
-        folder_->AppendEvent(step_, {{"test_acc", Accuracy(outcome.predictions, data_.test.labels)}}));
-  return MakeFinetuneResult(config_, plan_, data_, outcome);
+    MF_RETURN_IF_ERROR(folder_->AppendEvent(
+        state_->step, {{"test_acc", Accuracy(outcome.predictions, data().test.labels)}}));
+  return MakeFinetuneResult(origin_.plan, data(), outcome);
 }
 
 RunStatus FinetuneRun::Status() const {
   RunStatus status;
   status.set_state("running");
-  status.set_epoch(epoch_);
-  status.set_epochs(config_.epochs());
-  status.set_step(step_);
+  status.set_epoch(state_->epoch);
+  status.set_epochs(config().epochs());
+  status.set_step(state_->step);
+  speed_.Report(Steps() - state_->step, &status);
   return status;
 }
 

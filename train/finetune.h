@@ -9,7 +9,7 @@ namespace manyform {
 
 /// Trains a linear head, and the model under it unless freeze_backbone, and tests the weights of the best
 /// validation epoch (strictly better wins; without validation, of the last one). With save_dir, a killed run
-/// goes on from its last whole epoch and ends, at equal num_threads, at the same numbers.
+/// goes on from its last checkpoint and ends, at equal num_threads, at the same bytes.
 /// \error as Pretrain.
 absl::StatusOr<FinetuneResult> Finetune(const FinetuneConfig& config);
 

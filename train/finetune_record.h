@@ -18,9 +18,10 @@ struct FinetuneOutcome {
   std::string checkpoint_hash;       ///< of the pretrained weights; empty from scratch
 };
 
-/// Record (metrics test_acc, best_val, best_ep), accuracy per class and confusion. In the signature is what
-/// fixes the measurement; seeds of the run, and what the checkpoint brings along, are shown beside it.
-FinetuneResult MakeFinetuneResult(const FinetuneConfig& config, const FinetunePlan& plan,
-                                  const FinetuneData& data, const FinetuneOutcome& outcome);
+/// Record (metrics test_acc, mean_class_acc, best_val, best_ep), accuracy per class and confusion. In the
+/// signature is what fixes the measurement; seeds of the run, and what the checkpoint brings along, are shown
+/// beside it.
+FinetuneResult MakeFinetuneResult(const FinetunePlan& plan, const FinetuneData& data,
+                                  const FinetuneOutcome& outcome);
 
 }  // namespace manyform

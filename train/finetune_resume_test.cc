@@ -12,6 +12,7 @@
 #include "base/json_lines.h"
 #include "base/result_writer.h"
 #include "gtest/gtest.h"
+#include "model/checkpoint.h"
 #include "proto/train.pb.h"
 #include "train/testing/program.h"
 #include "train/testing/synthetic_cache.h"
@@ -30,19 +31,23 @@ class FinetuneResumeTest : public testing::Test {
     // The first start went through SleepBetweenParallelLoops; the others need not.
     setenv("OMP_WAIT_POLICY", "passive", 1);
   }
-  static pid_t Start(const std::string& name) {
-    return StartProgram("train/finetune",
-                        {"cache_root=" + base_ + "/cache", "save_dir=" + base_ + "/" + name, "batch=4",
-                         "epochs=12", "val_ratio=0.34", "n_point=8", "n_ray=4", "d_model=16", "layers=1",
-                         "heads=2", "lr=3e-3", "num_threads=1", "output=" + base_ + "/" + name + ".json"},
-                        base_ + "/" + name + ".log");
+  // 12 steps an epoch, 16 epochs, a checkpoint at every third one.
+  static pid_t Start(const std::string& name, const std::string& option = "save_every=3") {
+    return StartProgram(
+        "train/finetune",
+        {"cache_root=" + base_ + "/cache", "save_dir=" + base_ + "/" + name, "batch=1", "epochs=16",
+         "val_ratio=0.34", "n_point=8", "n_ray=4", "d_model=16", "layers=1", "heads=2", "lr=3e-3",
+         "lr_schedule=cosine", "lr_warmup_steps=7", "clip_grad_norm=1", "aug_preset=modelnet40",
+         "aug_jitter_sigma=0.02", "num_threads=1", "output=" + base_ + "/" + name + ".json", option},
+        base_ + "/" + name + ".log");
   }
   int64_t Rows(const std::string& name) const {
     const auto text = ReadFile(base_ + "/" + name + "/log.jsonl");
     return text.ok() ? std::count(text->begin(), text->end(), '\n') : 0;
   }
-  int StopAt(const std::string& name, int64_t rows, int signal) const {
-    const pid_t child = Start(name);
+  template <class... Option>
+  int StopAt(const std::string& name, int64_t rows, int signal, const Option&... option) const {
+    const pid_t child = Start(name, option...);
     while (Rows(name) < rows) {
       if (waitpid(child, nullptr, WNOHANG) == child) return -1000;
       absl::SleepFor(absl::Milliseconds(1));
@@ -62,13 +67,17 @@ class FinetuneResumeTest : public testing::Test {
                 ReadFile(absl::StrCat(base_, "/whole/", file)).value())
           << file;
     EXPECT_EQ(Result(name).SerializeAsString(), Result("whole").SerializeAsString());
-    EXPECT_EQ(Rows(name), 12);
+    const auto ours = ReadJsonLines(base_ + "/" + name + "/log.jsonl").value();
+    const auto whole = ReadJsonLines(base_ + "/whole/log.jsonl").value();
+    ASSERT_EQ(ours.size(), 16u);
+    for (size_t i = 0; i < ours.size(); ++i)
+      for (const size_t key : {0, 1, 2, 3, 4, 5, 8, 9}) EXPECT_EQ(ours[i][key], whole[i][key]) << i;
   }
   static inline std::string base_;
 };
 
 TEST_F(FinetuneResumeTest, KilledRunsEndWhereTheWholeOneDoes) {
-  for (const int64_t rows : {1, 4, 8}) {
+  for (const int64_t rows : {0, 3, 8}) {
     const std::string name = absl::StrCat("killed", rows);
     ASSERT_EQ(StopAt(name, rows, SIGKILL), -SIGKILL);
     EXPECT_FALSE(FileExists(absl::StrCat(base_, "/", name, ".json")));
@@ -77,14 +86,28 @@ TEST_F(FinetuneResumeTest, KilledRunsEndWhereTheWholeOneDoes) {
   }
 }
 
-TEST_F(FinetuneResumeTest, InterruptedRunsGoOn) {
-  EXPECT_EQ(StopAt("interrupted", 3, SIGINT), 1);
-  EXPECT_TRUE(absl::StrContains(ReadFile(base_ + "/interrupted.log").value(), "error: interrupted"));
-  ASSERT_EQ(WaitForProgram(Start("interrupted")), 0);
-  ExpectSameAsWhole("interrupted");
+TEST_F(FinetuneResumeTest, KilledAgainAndAgainWithinEpochs) {
+  const std::string often = "save_every_minutes=1e-9";
+  for (const int64_t rows : {1, 4, 8}) ASSERT_EQ(StopAt("often", rows, SIGKILL, often), -SIGKILL);
+  ASSERT_EQ(WaitForProgram(Start("often", often)), 0);
+  ExpectSameAsWhole("often");
+}
+
+TEST_F(FinetuneResumeTest, InterruptedRunsKeepEveryStep) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    const std::string name = absl::StrCat("interrupted", signal);
+    EXPECT_EQ(StopAt(name, 4, signal), 1);
+    const std::string said = ReadFile(base_ + "/" + name + ".log").value();
+    EXPECT_TRUE(absl::StrContains(said, "error: interrupted at step ")) << said;
+    const CheckpointHeader stopped = ReadCheckpoint(base_ + "/" + name + "/last.safetensors").value().header;
+    EXPECT_GE(stopped.step(), 4 * 12);
+    EXPECT_TRUE(absl::StrContains(said, absl::StrCat("at step ", stopped.step(), ";"))) << said;
+    ASSERT_EQ(WaitForProgram(Start(name)), 0);
+    ExpectSameAsWhole(name);
+  }
   // The published key at the top of the file.
-  EXPECT_TRUE(absl::StrContains(ReadFile(base_ + "/interrupted.json").value(), "\n  \"test_acc\": "))
-      << ReadFile(base_ + "/interrupted.json").value().substr(0, 300);
+  const std::string json = ReadFile(base_ + "/whole.json").value();
+  EXPECT_TRUE(absl::StrContains(json, "\n  \"test_acc\": ")) << json.substr(0, 300);
 }
 
 }  // namespace
