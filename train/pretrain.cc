@@ -14,7 +14,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "base/config.h"
 #include "base/files.h"
 #include "base/follower.h"
@@ -27,11 +26,13 @@
 #include "model/device.h"
 #include "train/allocator.h"
 #include "train/corpus.h"
+#include "train/not_finite.h"
 #include "train/pretrain_options.h"
 #include "train/pretrain_state.h"
 #include "train/process_group.h"
 #include "train/process_place.h"
 #include "train/run_folder.h"
+#include "train/speed.h"
 #include "train/tensor_errors.h"
 
 namespace manyform {
@@ -42,16 +43,6 @@ using Clock = std::chrono::steady_clock;
 double SecondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-// The rate of this process, for the status and the record.
-struct Speed {
-  Clock::time_point start = Clock::now();
-  int64_t samples = 0, steps = 0;
-  double SamplesPerSecond() const {
-    return static_cast<double>(samples) / std::max(SecondsSince(start), 1e-9);
-  }
-  double SecondsPerStep() const { return steps > 0 ? SecondsSince(start) / static_cast<double>(steps) : 0; }
-};
 
 class PretrainRun {
  public:
@@ -112,7 +103,7 @@ class PretrainRun {
   double loss_ = std::nan("");
   std::map<std::string, double> parts_;
   int64_t samples_ = 0;
-  Speed speed_;
+  Speed speed_;  // of this process
 };
 
 int64_t PretrainRun::LongestSequence() const {
@@ -153,16 +144,10 @@ absl::Status PretrainRun::Begin() {
 }
 
 absl::Status PretrainRun::NotFinite(const char* what, double value, const Batch& batch) const {
-  constexpr size_t kNamed = 8;
-  std::vector<std::string> keys;
-  for (const Draw& draw : batch.draws) {
-    if (keys.size() == kNamed) break;
-    keys.push_back(corpus_.datasets[draw.dataset].shapes->key(draw.shape));
-  }
-  return absl::InternalError(absl::StrCat(what, " is ", value, " at step ", at().step + 1, " (epoch ",
-                                          at().epoch, "), shapes ", absl::StrJoin(keys, ", "),
-                                          batch.draws.size() > kNamed ? ", ..." : "",
-                                          "; last good checkpoint: ", last_saved_));
+  std::vector<std::string> shapes;
+  for (const Draw& draw : batch.draws)
+    shapes.push_back(corpus_.datasets[draw.dataset].shapes->key(draw.shape));
+  return NotFiniteError(what, value, at().step + 1, at().epoch, std::move(shapes), last_saved_);
 }
 
 absl::Status PretrainRun::AddGradients(const Batch& batch, int64_t batches_in_step) {
@@ -205,8 +190,7 @@ absl::Status PretrainRun::Step(BatchLoader& loader) {
   state_->optimizer.SetLearningRate(LearningRate());
   state_->optimizer.Step();
   ++at().step;
-  speed_.samples += samples_;
-  ++speed_.steps;
+  speed_.AddStep(samples_);
   return Log(norm, SecondsSince(start));
 }
 
@@ -236,7 +220,7 @@ absl::Status PretrainRun::EndEpoch() {
   const int64_t finished = at().epoch;
   ++at().epoch;
   at().batch = 0;
-  if (finished % config_.save_every() != 0 && at().epoch != config_.epochs()) return absl::OkStatus();
+  if (finished % config_.save_every() != 0 && at().epoch != config_.epochs()) return SaveInTime();
   MF_RETURN_IF_ERROR(Save(folder_.epoch_checkpoint(finished)));
   MF_RETURN_IF_ERROR(Save(folder_.last()));
   return config_.keep_last() > 0 ? folder_.KeepLastCheckpoints(config_.keep_last()) : absl::OkStatus();
@@ -298,7 +282,8 @@ absl::Status PretrainRun::Loop() {
   if (StepsLeft() == 0) return absl::OkStatus();
   Progress progress("pretrain", "steps", config_.epochs() * StepsPerEpoch());
   progress.Add(StepsDone(), /*skipped=*/true);
-  speed_.start = saved_at_ = Clock::now();
+  speed_.Restart();
+  saved_at_ = Clock::now();
   while (at().epoch < config_.epochs()) {
     const int64_t change =
         std::min(sizes_.n_point.NextChange(at().epoch), sizes_.n_ray.NextChange(at().epoch));
@@ -311,6 +296,10 @@ absl::StatusOr<PretrainResult> PretrainRun::Run() {
   MF_RETURN_IF_ERROR(Loop());
   // Nothing was trained: the untrained weights are the product, or a finished run is where it was.
   if (last_saved_ != folder_.last()) MF_RETURN_IF_ERROR(Save(folder_.last()));
+  const std::string same = folder_.epoch_checkpoint(at().epoch - 1);
+  if (config_.save_last() || !FileExists(same)) return Result();
+  MF_RETURN_IF_ERROR(folder_.RemoveLast());
+  last_saved_ = same;
   return Result();
 }
 
@@ -320,19 +309,16 @@ RunStatus PretrainRun::Status() const {
   status.set_epoch(at().epoch);
   status.set_epochs(config_.epochs());
   status.set_step(at().step);
-  if (speed_.steps > 0) {
-    status.set_samples_per_second(speed_.SamplesPerSecond());
-    status.set_seconds_left(speed_.SecondsPerStep() * static_cast<double>(StepsLeft()));
-  }
+  speed_.Report(StepsLeft(), &status);
   return status;
 }
 
 PretrainResult PretrainRun::Result() const {
   PretrainResult result;
-  result.set_checkpoint(folder_.last());
+  result.set_checkpoint(last_saved_);
   result.set_epochs(at().epoch);
   result.set_steps(at().step);
-  if (speed_.steps > 0) {
+  if (speed_.steps() > 0) {
     result.set_last_loss(loss_);
     result.set_samples_per_second(speed_.SamplesPerSecond());
     result.set_seconds_per_step(speed_.SecondsPerStep());

@@ -4,14 +4,19 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/config.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 
 namespace manyform {
 namespace {
 
+absl::Status Bad(absl::string_view field, absl::string_view why) {
+  return BadConfigError(absl::StrCat(field, ": ", why));
+}
+
 absl::Status Useless(absl::string_view field, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat(field, ": has no effect ", why));
+  return Bad(field, absl::StrCat("has no effect ", why));
 }
 
 absl::Status CheckObjective(const PretrainConfig& config) {
@@ -28,7 +33,7 @@ absl::Status CheckObjective(const PretrainConfig& config) {
       if (value > 0) return Useless(name, "with objective=mae");
   const bool teaches = config.teacher_distill_weight() > 0;
   if (teaches && config.teacher_ckpt().empty())
-    return absl::InvalidArgumentError("teacher_ckpt: needed by teacher_distill_weight");
+    return Bad("teacher_ckpt", "needed by teacher_distill_weight");
   if (!teaches && !config.teacher_ckpt().empty())
     return Useless("teacher_ckpt", "while teacher_distill_weight is 0");
   if (!teaches && config.teacher_answer_drop_prob() > 0)
@@ -60,8 +65,7 @@ absl::Status CompletePretrainConfig(PretrainConfig* config) {
   if (config->lr_schedule() == "constant" && config->lr_min() > 0)
     return Useless("lr_min", "with lr_schedule=constant");
   if (config->lr_min() > config->lr())
-    return absl::InvalidArgumentError(
-        absl::StrCat("lr_min: ", config->lr_min(), ", expected at most lr = ", config->lr()));
+    return Bad("lr_min", absl::StrCat(config->lr_min(), ", expected at most lr = ", config->lr()));
   return absl::OkStatus();
 }
 
@@ -84,8 +88,7 @@ absl::StatusOr<TransformerConfig> TransformerConfigOf(const PretrainConfig& conf
   sizes.topology = {.k = config.topo_k(), .ray_box = config.topo_ray_bbox()};
   MF_ASSIGN_OR_RETURN(sizes.topology.ray_place, ParseRayPlace(config.topo_ray_coord()));
   if (sizes.max_len < longest)
-    return absl::InvalidArgumentError(
-        absl::StrCat("max_len: ", sizes.max_len, " positions are too few for ", longest, " tokens"));
+    return Bad("max_len", absl::StrCat(sizes.max_len, " positions are too few for ", longest, " tokens"));
   return sizes;
 }
 

@@ -9,6 +9,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/config.h"
+#include "base/files.h"
 #include "gtest/gtest.h"
 #include "model/checkpoint.h"
 #include "train/pretrain.h"
@@ -76,6 +78,8 @@ TEST_F(PretrainOptions, EverythingAtOnceResumesBitForBit) {
   EXPECT_LT(Number(log[7], "lr"), 2e-4);
   const Checkpoint checkpoint = ReadCheckpoint(Last(whole)).value();
   EXPECT_EQ(checkpoint.header.max_len(), 2 + 2 * (6 + 6));
+  EXPECT_EQ(checkpoint.header.n_point(), 5);
+  EXPECT_EQ(checkpoint.header.n_ray(), 6);
   EXPECT_EQ(checkpoint.aux_heads.size(), 8u);
 }
 
@@ -144,6 +148,28 @@ TEST_F(PretrainOptions, OnlyTheLastCheckpointsAreKept) {
   EXPECT_EQ(kept, (std::vector<std::string>{"ckpt_ep003.safetensors", "ckpt_ep004.safetensors"}));
 }
 
+TEST_F(PretrainOptions, TimePassesAcrossShortEpochs) {
+  PretrainConfig config = Config("run");
+  config.set_batch(100);  // an epoch is one step
+  config.set_save_every(1000);
+  config.set_save_every_minutes(1e-9);
+  config.set_epochs(9);
+  config.set_n_point_schedule("5:97");  // more than the shapes have
+  EXPECT_FALSE(Pretrain(config).ok());
+  EXPECT_EQ(ReadCheckpoint(Last(config))->header.step(), 5);
+}
+
+TEST_F(PretrainOptions, TheLastCheckpointGoesIfAsked) {
+  PretrainConfig kept = Config("kept"), gone = Config("gone");
+  gone.set_save_last(false);
+  ASSERT_TRUE(Pretrain(kept).ok());
+  const auto result = Pretrain(gone);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(FileExists(Last(gone)));
+  EXPECT_EQ(result->checkpoint(), gone.save_dir() + "/ckpt_ep001.safetensors");
+  EXPECT_EQ(ReadFile(result->checkpoint()).value(), LastBytes(kept));
+}
+
 TEST_F(PretrainOptions, TheOptimizersStateIsTakenOverAsAsked) {
   PretrainConfig first = Config("first");
   ASSERT_TRUE(Pretrain(first).ok());  // 6 steps
@@ -181,6 +207,8 @@ TEST_F(PretrainOptions, WhatHasNoEffectIsRefusedByName) {
     change(config);
     const absl::Status status = Pretrain(config).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << name;
+    // Programs exit with 2.
+    EXPECT_TRUE(IsBadConfig(status)) << status;
     EXPECT_TRUE(absl::StrContains(status.message(), name)) << status;
   };
   refused("aux_b3_weight", [](PretrainConfig& c) {

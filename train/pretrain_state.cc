@@ -163,8 +163,11 @@ Checkpoint PretrainCheckpoint(const PretrainState& state, const PretrainConfig& 
   SetSizes(state.model.config(), &header);
   header.set_epoch(state.at.epoch);
   header.set_step(state.at.step);
-  header.set_n_point(config.n_point());
-  header.set_n_ray(config.n_ray());
+  // What the latest batches had; the schedules were checked when the run began.
+  const SequenceSizes sizes = SequenceSizesOf(config).value();
+  const int64_t epoch = std::max<int64_t>(0, state.at.batch > 0 ? state.at.epoch : state.at.epoch - 1);
+  header.set_n_point(static_cast<int32_t>(sizes.n_point.At(epoch)));
+  header.set_n_ray(static_cast<int32_t>(sizes.n_ray.At(epoch)));
   header.set_qa_tokens(config.qa_tokens());
   header.set_qa_layout(config.qa_layout());
   header.set_add_eos(corpus.datasets[0].tokens.layout.add_eos);

@@ -126,6 +126,9 @@ TEST_F(PretrainTest, AnotherRunsFolderIsRefused) {
   ASSERT_TRUE(Pretrain(config).ok());
   EXPECT_NE(LastBytes(config), before);
   EXPECT_EQ(Log(config).size(), 6u);
+  // Which is a run like others afterwards.
+  config.set_auto_resume(true);
+  EXPECT_TRUE(Pretrain(config).ok());
 }
 
 TEST_F(PretrainTest, NoEpochsWriteTheUntrainedCheckpoint) {

@@ -132,6 +132,11 @@ std::string RunFolder::epoch_checkpoint(int64_t epoch) const {
   return JoinPath(path_, absl::StrFormat("ckpt_ep%03d.safetensors", epoch));
 }
 
+absl::Status RunFolder::RemoveLast() const {
+  if (!writes()) return absl::OkStatus();
+  return unlink(last().c_str()) == 0 || errno == ENOENT ? absl::OkStatus() : ErrnoError(last());
+}
+
 absl::Status RunFolder::KeepLastCheckpoints(int64_t count) const {
   if (!writes()) return absl::OkStatus();
   constexpr absl::string_view kPrefix = "ckpt_ep", kSuffix = ".safetensors";

@@ -37,6 +37,7 @@ class RunFolder {
   /// ckpt_ep%03d; epochs count from 0, as published.
   std::string epoch_checkpoint(int64_t epoch) const;
 
+  absl::Status RemoveLast() const;
   /// Removes all ckpt_ep files but those of the `count` latest epochs.
   absl::Status KeepLastCheckpoints(int64_t count) const;
 

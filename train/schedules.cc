@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/config.h"
 
 namespace manyform {
 
@@ -22,9 +23,9 @@ absl::StatusOr<SizeSchedule> SizeSchedule::Parse(const std::string& field, const
     int64_t epoch = 0, value = 0;
     if (sides.size() != 2 || !absl::SimpleAtoi(sides[0], &epoch) || !absl::SimpleAtoi(sides[1], &value) ||
         epoch < 0 || value < 0)
-      return absl::InvalidArgumentError(absl::StrCat(field, ": '", part, "', expected epoch:value"));
+      return BadConfigError(absl::StrCat(field, ": '", part, "', expected epoch:value"));
     if (!schedule.from_.emplace(epoch, value).second)
-      return absl::InvalidArgumentError(absl::StrCat(field, ": epoch ", epoch, " comes twice"));
+      return BadConfigError(absl::StrCat(field, ": epoch ", epoch, " comes twice"));
   }
   return schedule;
 }
