@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "base/files.h"
 #include "gtest/gtest.h"
 #include "model/safetensors.h"
@@ -21,11 +22,17 @@ std::map<std::string, at::Tensor> Load(const std::string& name) {
   return {file.tensors.begin(), file.tensors.end()};
 }
 
-QueryTransformer GoldenModel(int64_t n_types) {
-  const std::string name = n_types == 9 ? "weights/causal9" : "weights/causal5";
-  const SafeTensors file = ReadSafeTensors(kGolden + name + ".safetensors").value();
-  const TransformerConfig config{.d_model = 48, .layers = 2, .heads = 6, .n_types = n_types, .max_len = 64};
-  return QueryTransformer::FromTensors(config, file.tensors).value();
+QueryTransformer GoldenModel(const std::string& name) {
+  const SafeTensors file = ReadSafeTensors(kGolden + "weights/" + name + ".safetensors").value();
+  return QueryTransformer::FromTensors(
+             {.d_model = 48,
+              .layers = 2,
+              .heads = 6,
+              .n_types = name == "causal5" ? 5 : 9,
+              .max_len = 64,
+              .arch = name == "encdec9" ? Architecture::kEncoderDecoder : Architecture::kCausal},
+             file.tensors)
+      .value();
 }
 
 nlohmann::json Published() { return nlohmann::json::parse(ReadFile(kGolden + "model.json").value()); }
@@ -40,24 +47,33 @@ GoldenBatch BatchOf(const std::string& name) {
 }
 
 QueryTransformer ModelFor(const std::string& batch) {
-  return GoldenModel(batch.rfind("legacy", 0) == 0 ? 5 : 9);
+  return GoldenModel(batch.rfind("legacy", 0) == 0 ? "causal5" : "causal9");
 }
 
 TEST(ObjectivesTest, NepaLossMatchesThePublishedOne) {
   const nlohmann::json published = Published()["loss"];
-  for (const std::string batch :
-       {"qa", "qa_mixed", "qa_noray", "qa_noeos", "split", "legacy", "legacy_mixed"}) {
-    const QueryTransformer model = ModelFor(batch);
-    const auto [feat, type] = BatchOf(batch);
-    const std::string key = (model.config().n_types == 9 ? "causal9/" : "causal5/") + batch + "/causal";
-    EXPECT_NEAR(NepaLoss(model, feat, type).item<double>(), published[key]["nepa"], 1e-5) << key;
-    // Every next token as a target, from the plain forward pass.
-    const Hidden hidden = model.Forward(feat, type);
+  for (const auto& [key, losses] : published.items()) {
+    const std::vector<std::string> parts = absl::StrSplit(key, '/');
+    const QueryTransformer model = GoldenModel(parts[0]);
+    const auto [feat, type] = BatchOf(parts[1]);
+    const bool causal = parts[2] == "causal";
+    const Hidden hidden = model.Forward(feat, type, {.causal = causal});
+    const at::Tensor predicted = hidden.z_hat.flatten(0, 1), embedded = hidden.z.flatten(0, 1);
+    const at::Tensor rows = PredictingRows(type);
+    EXPECT_NEAR(
+        CosineLoss(predicted.index_select(0, rows), embedded.index_select(0, rows + 1)).item<double>(),
+        losses["nepa"], 1e-5)
+        << key;
+    if (causal) {
+      EXPECT_NEAR(NepaLoss(model, feat, type).item<double>(), losses["nepa"], 1e-5) << key;
+    }
+    // Every next token as a target.
     const int64_t last = feat.size(1) - 1;
     const at::Tensor all =
         CosineLoss(hidden.z_hat.slice(1, 0, last).flatten(0, 1), hidden.z.slice(1, 1).flatten(0, 1));
-    EXPECT_NEAR(all.item<double>(), published[key]["nepa_without_types"], 1e-5) << key;
+    EXPECT_NEAR(all.item<double>(), losses["nepa_without_types"], 1e-5) << key;
   }
+  EXPECT_EQ(published.size(), 16u);
 }
 
 TEST(ObjectivesTest, TargetsAreAnswersIfThereIsAnyInTheBatch) {
@@ -69,7 +85,7 @@ TEST(ObjectivesTest, TargetsAreAnswersIfThereIsAnyInTheBatch) {
 
 TEST(ObjectivesTest, GradientsStopAtTheTarget) {
   // If z[t+1] were not stopped, a model could shrink the loss through its embeddings of the last token alone.
-  const QueryTransformer model = GoldenModel(9);
+  const QueryTransformer model = GoldenModel("causal9");
   const auto [feat, type] = BatchOf("qa_noeos");
   const at::Tensor variable = feat.clone().set_requires_grad(true);
   NepaLoss(model, variable, type).backward();
@@ -79,7 +95,7 @@ TEST(ObjectivesTest, GradientsStopAtTheTarget) {
 }
 
 TEST(ObjectivesTest, ABatchWithoutTargetsCostsNothing) {
-  const QueryTransformer model = GoldenModel(5);
+  const QueryTransformer model = GoldenModel("causal5");
   const at::Tensor type = at::tensor({0, 3, 3}, at::kLong).view({1, 3});
   const at::Tensor loss = NepaLoss(model, at::ones({1, 3, 15}), type);
   EXPECT_EQ(loss.item<double>(), 0);
