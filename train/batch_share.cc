@@ -14,7 +14,7 @@ constexpr int64_t kHitBit = 128;
 
 absl::StatusOr<WholeBatch> GatherBatch(const at::Tensor& type_id, const at::Tensor& hit,
                                        const BatchPart& part, ProcessGroup* group) {
-  if (group->alone()) return WholeBatch{type_id.cpu(), hit.defined() ? hit.cpu() : hit};
+  if (group->alone()) return WholeBatch{type_id.cpu(), hit};
   const at::Tensor all = at::zeros({part.size, type_id.size(1)}, at::kByte);
   const at::Tensor own = hit.defined() ? type_id + kHitBit * hit : type_id;
   all.narrow(0, part.first, type_id.size(0)).copy_(own);

@@ -19,9 +19,9 @@ struct BatchPart {
   int64_t first = 0, size = 0;
 };
 
-/// Of all sequences of a batch, on the CPU.
+/// Of all sequences of a batch.
 struct WholeBatch {
-  at::Tensor type_id;  ///< (B,T) i64
+  at::Tensor type_id;  ///< (B,T) i64 on the CPU
   at::Tensor hit;      ///< (B,T) bool
 };
 

@@ -31,6 +31,7 @@
 #include "train/finetune_state.h"
 #include "train/not_finite.h"
 #include "train/predict.h"
+#include "train/process_place.h"
 #include "train/run_folder.h"
 #include "train/schedules.h"
 #include "train/speed.h"
@@ -334,6 +335,10 @@ RunStatus FinetuneRun::Status() const {
 
 absl::StatusOr<FinetuneResult> Finetune(const FinetuneConfig& config) {
   MF_RETURN_IF_ERROR(CheckConfig(config));
+  MF_ASSIGN_OR_RETURN(const ProcessPlace place, ReadProcessPlace());
+  if (!place.alone())
+    return absl::InvalidArgumentError(absl::StrCat(
+        "fine-tuning is one process's work, and the environment says that there are ", place.size));
   KeepFreedMemory();
   SetTensorThreads(config.num_threads());
   MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));

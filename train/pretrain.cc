@@ -32,6 +32,7 @@
 #include "train/process_group.h"
 #include "train/process_place.h"
 #include "train/run_folder.h"
+#include "train/share_checkpoint.h"
 #include "train/speed.h"
 #include "train/tensor_errors.h"
 
@@ -136,7 +137,8 @@ absl::Status PretrainRun::Begin() {
     MF_ASSIGN_OR_RETURN(state_, ResumedPretrainState(config_, corpus_, longest, device_, from, own));
     last_saved_ = from;
   }
-  MF_RETURN_IF_ERROR(ShareState(config_, corpus_, &group_, &*state_));
+  MF_RETURN_IF_ERROR(ShareCheckpoint(PretrainCheckpoint(*state_, config_, corpus_), config_.epochs(),
+                                     {&at().epoch, &at().batch, &at().step}, &group_));
   MF_RETURN_IF_ERROR(folder_.TruncateLog(own ? at().step : -1));
   if (config_.tensorboard()) folder_.StartEvents(own ? at().step : -1);
   MF_RETURN_IF_ERROR(folder_.WriteConfig(config_));

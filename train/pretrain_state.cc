@@ -133,28 +133,6 @@ absl::StatusOr<PretrainState> ResumedPretrainState(const PretrainConfig& config,
   return state;
 }
 
-absl::Status ShareState(const PretrainConfig& config, const Corpus& corpus, ProcessGroup* group,
-                        PretrainState* state) {
-  if (group->alone()) return absl::OkStatus();
-  const Checkpoint own = PretrainCheckpoint(*state, config, corpus);
-  const std::string run = Sha256Hex(
-      absl::StrCat(own.header.config_fingerprint(), own.header.data_fingerprint(), " ", config.epochs()));
-  const at::Tensor position = at::tensor(
-      {state->at.epoch, state->at.batch, state->at.step, static_cast<int64_t>(Md5Prefix32(run))}, at::kLong);
-  const int64_t own_run = position[3].item<int64_t>();
-  MF_RETURN_IF_ERROR(group->Broadcast(position));
-  MF_ASSIGN_OR_RETURN(const bool differ, group->Any(position[3].item<int64_t>() != own_run));
-  if (differ)
-    return absl::InvalidArgumentError(
-        "the processes of this run were given different settings or shapes, expected the same for all");
-  state->at = {.epoch = position[0].item<int64_t>(),
-               .batch = position[1].item<int64_t>(),
-               .step = position[2].item<int64_t>()};
-  for (const NamedTensors* tensors : {&own.model, &own.aux_heads, &own.exp_avg, &own.exp_avg_sq, &own.step})
-    for (const auto& [name, tensor] : *tensors) MF_RETURN_IF_ERROR(group->Broadcast(tensor));
-  return absl::OkStatus();
-}
-
 Checkpoint PretrainCheckpoint(const PretrainState& state, const PretrainConfig& config,
                               const Corpus& corpus) {
   Checkpoint checkpoint;

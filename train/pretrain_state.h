@@ -14,7 +14,6 @@
 #include "train/corpus.h"
 #include "train/optimizer.h"
 #include "train/pretrain_objective.h"
-#include "train/process_group.h"
 
 namespace manyform {
 
@@ -40,11 +39,6 @@ absl::StatusOr<PretrainState> FreshPretrainState(const PretrainConfig& config, c
 absl::StatusOr<PretrainState> ResumedPretrainState(const PretrainConfig& config, const Corpus& corpus,
                                                    int64_t longest, c10::Device device,
                                                    const std::string& path, bool same_run);
-
-/// Every process of `group` goes on from what the first one has; only that one needs to find checkpoints.
-/// \error InvalidArgument if one was given other settings or shapes; as ProcessGroup.
-absl::Status ShareState(const PretrainConfig& config, const Corpus& corpus, ProcessGroup* group,
-                        PretrainState* state);
 
 /// Shares storage with `state`.
 Checkpoint PretrainCheckpoint(const PretrainState& state, const PretrainConfig& config, const Corpus& corpus);
