@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -144,7 +146,7 @@ TEST_F(FinetuneTest, OneOfSeveralProcessesIsRefused) {
   const std::map<std::string, std::string> environment = {
       {"WORLD_SIZE", "2"}, {"RANK", "0"}, {"MASTER_ADDR", "localhost"}, {"MASTER_PORT", "29500"}};
   for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
-  const absl::Status status = Finetune(Config()).status();
+  const absl::Status status = Finetune(FinetuneConfig()).status();
   for (const auto& [name, value] : environment) unsetenv(name.c_str());
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("one process"), absl::string_view::npos) << status;

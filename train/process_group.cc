@@ -4,8 +4,10 @@
 #include <ATen/core/grad_mode.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -76,11 +78,13 @@ absl::StatusOr<std::unique_ptr<ProcessGroup>> GlooGroup::Join(const ProcessPlace
   try {
     c10d::TCPStoreOptions options;
     options.port = static_cast<uint16_t>(place.port);
-    options.isServer = place.rank == 0;
+    // torchrun may have started the store already, and says so.
+    const char* torchruns = getenv("TORCHELASTIC_USE_AGENT_STORE");
+    options.isServer = place.rank == 0 && (torchruns == nullptr || std::string_view(torchruns) != "True");
     options.numWorkers = place.size;
     options.timeout = timeout;
     c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(place.master, options);
-    // torchrun keeps its store over restarts: what a dead attempt left in it is not for the next one.
+    // It keeps it over restarts: what a dead attempt left in it is not for the next one.
     const char* attempt = getenv("TORCHELASTIC_RESTART_COUNT");
     store = c10::make_intrusive<c10d::PrefixStore>(
         absl::StrCat("manyform/", attempt == nullptr ? "" : attempt), std::move(store));

@@ -5,9 +5,11 @@
 #include <ATen/ATen.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <thread>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -23,8 +25,8 @@ ProcessPlace Place(int64_t rank, int64_t size, int64_t port) {
 
 // What `member` returns in each process of a group.
 std::vector<absl::Status> InGroup(int64_t size, double timeout_s,
-                                  const std::function<absl::Status(ProcessGroup&)>& member) {
-  const int64_t port = FreePort();
+                                  const std::function<absl::Status(ProcessGroup&)>& member,
+                                  int64_t port = FreePort()) {
   std::vector<absl::Status> statuses(static_cast<size_t>(size));
   std::vector<std::thread> threads;
   for (int64_t rank = 0; rank < size; ++rank)
@@ -114,6 +116,22 @@ TEST(ProcessGroupTest, ASilentProcessIsNotWaitedForForEver) {
   });
   EXPECT_EQ(statuses[0].code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(absl::StrContains(statuses[0].message(), "dist_timeout_s")) << statuses[0];
+}
+
+TEST(ProcessGroupTest, TheStoreOfTorchrunServesItsRestartsToo) {
+  c10d::TCPStoreOptions options;
+  options.port = 0;
+  options.isServer = true;
+  options.waitWorkers = false;
+  const auto store = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
+  setenv("TORCHELASTIC_USE_AGENT_STORE", "True", 1);
+  for (const char* attempt : {"0", "1"}) {
+    setenv("TORCHELASTIC_RESTART_COUNT", attempt, 1);
+    ExpectAllOk(InGroup(
+        2, 20, [](ProcessGroup& group) { return group.AllReduceSum(at::ones({1})); }, store->getPort()));
+  }
+  unsetenv("TORCHELASTIC_USE_AGENT_STORE");
+  unsetenv("TORCHELASTIC_RESTART_COUNT");
 }
 
 TEST(ProcessGroupTest, AnotherBackendIsRefused) {
