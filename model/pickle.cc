@@ -284,7 +284,7 @@ void Unpickler::PushLong() {
   const std::string_view bytes = Take(Number<uint8_t>());
   if (bytes.size() > sizeof(int64_t)) return Refuse("an integer beyond 64 bits");
   int64_t value = !bytes.empty() && static_cast<int8_t>(bytes.back()) < 0 ? -1 : 0;
-  memcpy(&value, bytes.data(), bytes.size());
+  if (!bytes.empty()) memcpy(&value, bytes.data(), bytes.size());
   PushInt(value);
 }
 
