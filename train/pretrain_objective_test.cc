@@ -15,6 +15,7 @@
 #include "model/checkpoint.h"
 #include "model/safetensors.h"
 #include "train/optimizer.h"
+#include "train/process_group.h"
 
 namespace manyform {
 namespace {
@@ -87,6 +88,13 @@ NamedTensors HeadsOf(const PretrainConfig& config) {
   return heads;
 }
 
+// Of a process by itself.
+LossTerms LossOf(const PretrainObjective& objective, const QueryTransformer& model, const at::Tensor& feat,
+                 const at::Tensor& type_id, int64_t batch, int64_t total) {
+  ProcessGroup alone;
+  return objective.Loss(model, feat, type_id, batch, total, {.size = feat.size(0)}, &alone).value().terms;
+}
+
 class PublishedLosses : public testing::TestWithParam<std::string> {};
 
 // Runs that draw nothing but dual masks, whose generator is published.
@@ -105,8 +113,8 @@ TEST_P(PublishedLosses, FollowFromTheConfig) {
   for (int64_t step = 0; step < steps; ++step) {
     const std::string batch = BatchesOf(config)[step];
     optimizer.ClearGradients();
-    const LossTerms terms = objective.Loss(model, batches.at(batch + "/feat"),
-                                           batches.at(batch + "/type").to(at::kLong), step, kPointsAndRays);
+    const LossTerms terms = LossOf(objective, model, batches.at(batch + "/feat"),
+                                   batches.at(batch + "/type").to(at::kLong), step, kPointsAndRays);
     EXPECT_NEAR(terms.total.item<double>(), run["losses"][step], 1e-5) << step;
     EXPECT_EQ(terms.parts[0].first, "nepa");
     EXPECT_NEAR(terms.parts[0].second.item<double>(), run["main_losses"][step], 1e-5) << step;
@@ -130,7 +138,7 @@ TEST(PretrainObjective, WhatIsDrawnFollowsSeedAndBatchNumber) {
   const std::map<std::string, at::Tensor> batches(arrays.begin(), arrays.end());
   const auto loss = [&](int64_t batch) {
     const PretrainObjective objective = PretrainObjective::Create(config, 64, 9, nullptr, c10::kCPU).value();
-    return objective.Loss(model, batches.at("qa/feat"), batches.at("qa/type").to(at::kLong), batch, 15)
+    return LossOf(objective, model, batches.at("qa/feat"), batches.at("qa/type").to(at::kLong), batch, 15)
         .total.item<double>();
   };
   const double first = loss(0);
