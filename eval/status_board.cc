@@ -11,7 +11,6 @@
 #include "eval/experiment.h"
 
 namespace manyform {
-namespace {
 
 const char* StateName(RunState::State state) {
   switch (state) {
@@ -30,6 +29,8 @@ const char* StateName(RunState::State state) {
   }
   return "";
 }
+
+namespace {
 
 /// One line that a terminal can show, whatever a file said.
 std::string OneLine(std::string text) {

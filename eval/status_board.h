@@ -10,6 +10,9 @@
 
 namespace manyform {
 
+/// "waiting", "running", "done", "failed", "died" or "unreadable".
+const char* StateName(RunState::State state);
+
 struct BoardCell {
   RunState::State state;
   std::string text;  ///< "81.2", "running 3/10", "failed"

@@ -18,25 +18,8 @@ td + td { padding-left: 1.1rem; }
 tbody tr.first > * { border-top: 1.5px solid var(--rule); }
 )css";
 
-const char* ClassOf(RunState::State state) {
-  switch (state) {
-    case RunState::RUNNING:
-      return "running";
-    case RunState::DONE:
-      return "done";
-    case RunState::FAILED:
-      return "failed";
-    case RunState::DIED:
-      return "died";
-    case RunState::UNREADABLE:
-      return "unreadable";
-    default:
-      return "waiting";
-  }
-}
-
 std::string CellHtml(const BoardCell& cell) {
-  return absl::StrCat("<td class=\"", ClassOf(cell.state), "\">", EscapeHtml(cell.text), "</td>");
+  return absl::StrCat("<td class=\"", StateName(cell.state), "\">", EscapeHtml(cell.text), "</td>");
 }
 
 std::string PretrainingTable(const Board& board) {
