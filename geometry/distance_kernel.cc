@@ -1,22 +1,28 @@
-// Compiled twice, see kernel_library in kernels.bzl. Nothing from the standard library is used: an inline
-// function compiled here for AVX-512 could become the one copy the whole program is linked with.
+// Compiled for each set of instructions, see kernel_library in kernels.bzl. Nothing from the standard library
+// is used: an inline function compiled here for AVX-512 could become the one copy the whole program is linked
+// with.
 #include "geometry/distance_kernel.h"
 
-#ifdef __AVX512F__
 #include <immintrin.h>
-#endif
 
 namespace manyform {
 namespace {
 
-constexpr int kLanes = 32;
-typedef int16_t UnalignedShorts __attribute__((vector_size(64), may_alias, aligned(2)));
-typedef int16_t Shorts __attribute__((vector_size(64), may_alias));
+#if defined(__AVX512F__)
+#define MF_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define MF_VECTOR_BYTES 32
+#else
+#define MF_VECTOR_BYTES 16
+#endif
+constexpr int kLanes = MF_VECTOR_BYTES / 2;
+typedef int16_t UnalignedShorts __attribute__((vector_size(MF_VECTOR_BYTES), may_alias, aligned(2)));
+typedef int16_t Shorts __attribute__((vector_size(MF_VECTOR_BYTES), may_alias));
 
 // Farther than anything in a grid; with a squared offset added it still fits 16 bits.
 constexpr int16_t kFar = kShortZero + 3 * (kMaxShortSide - 1) * (kMaxShortSide - 1) + 1;
 
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
 inline Shorts Least(Shorts a, Shorts b) {
   return reinterpret_cast<Shorts>(
       _mm512_min_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
@@ -24,19 +30,26 @@ inline Shorts Least(Shorts a, Shorts b) {
 inline bool AnyAbove(Shorts v, int16_t limit) {
   return _mm512_cmpgt_epi16_mask(reinterpret_cast<__m512i>(v), _mm512_set1_epi16(limit)) != 0;
 }
-#else
-inline Shorts Least(Shorts a, Shorts b) { return b < a ? b : a; }
+#elif defined(__AVX2__)
+inline Shorts Least(Shorts a, Shorts b) {
+  return reinterpret_cast<Shorts>(
+      _mm256_min_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+}
 inline bool AnyAbove(Shorts v, int16_t limit) {
-  typedef int64_t Longs __attribute__((vector_size(64)));
-  const Longs above = reinterpret_cast<Longs>(v > limit);
-  int64_t any = 0;
-  for (int k = 0; k < 8; ++k) any |= above[k];
-  return any != 0;
+  return _mm256_movemask_epi8(_mm256_cmpgt_epi16(reinterpret_cast<__m256i>(v), _mm256_set1_epi16(limit))) !=
+         0;
+}
+#else
+inline Shorts Least(Shorts a, Shorts b) {
+  return reinterpret_cast<Shorts>(_mm_min_epi16(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+}
+inline bool AnyAbove(Shorts v, int16_t limit) {
+  return _mm_movemask_epi8(_mm_cmpgt_epi16(reinterpret_cast<__m128i>(v), _mm_set1_epi16(limit))) != 0;
 }
 #endif
 
 inline bool AnyBelow(Shorts v, int16_t limit) { return AnyAbove(~v, static_cast<int16_t>(~limit)); }
-// The first `count` of 32 cells.
+// The first `count` of kLanes cells.
 inline void Store(const Shorts& v, int count, int16_t* to) {
   if (count == kLanes) {
     *reinterpret_cast<UnalignedShorts*>(to) = v;
@@ -74,7 +87,7 @@ inline void NearestOnLine(const uint8_t* occupancy, int g, int16_t* out) {
 }
 
 // Rows of g cells, g of them `stride` apart: cell z of row i becomes the least of cell z of row j plus
-// (i-j)^2, over j. Thirty-two z at a time, so that all rows of them lie in the first-level cache.
+// (i-j)^2, over j. kLanes z at a time, so that all rows of them lie in the first-level cache.
 class Rows {
  public:
   void Nearest(int16_t* data, int64_t stride, int g, int count) {

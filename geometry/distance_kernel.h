@@ -1,6 +1,6 @@
 /// \file
-/// The inner loops of the exact distance transform of small grids, compiled once for any machine and once for
-/// AVX-512.
+/// The inner loops of the exact distance transform of small grids, compiled for each set of
+/// instructions.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@ inline constexpr int kShortZero = -32768;
 /// occupancy. \pre 1 <= g <= kMaxShortSide, at least one cell is occupied
 using ShortDistances = void(const uint8_t* occupancy, int g, int16_t* distances);
 ShortDistances ShortDistancesPortable;
+ShortDistances ShortDistancesAvx2;
 ShortDistances ShortDistancesAvx512;
 
 }  // namespace manyform

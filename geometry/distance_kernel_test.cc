@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/numpy_random.h"
+#include "geometry/testing/kernels.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -12,20 +13,14 @@ namespace {
 
 using Cell = std::array<int, 3>;
 
-class Kernels : public testing::TestWithParam<ShortDistances*> {
+class Kernels : public KernelTest<ShortDistances> {
  protected:
-  void SetUp() override {
-    if (GetParam() == &ShortDistancesAvx512 && !__builtin_cpu_supports("avx512bw")) {
-      GTEST_SKIP() << "no AVX-512 here";
-    }
-  }
-
   static void ExpectAsBruteForce(int g, const std::vector<Cell>& occupied) {
     const size_t side = g;
     std::vector<uint8_t> occupancy(side * side * side, 0);
     for (const auto& [x, y, z] : occupied) occupancy[(x * side + y) * side + z] = 255;
     std::vector<int16_t> distances(occupancy.size(), 0);
-    GetParam()(occupancy.data(), g, distances.data());
+    kernel()(occupancy.data(), g, distances.data());
     size_t i = 0;
     for (int x = 0; x < g; ++x) {
       for (int y = 0; y < g; ++y) {
@@ -71,8 +66,9 @@ TEST_P(Kernels, FullPlanesAndLines) {
   ExpectAsBruteForce(40, plane);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Kernels, testing::Values(&ShortDistancesPortable, &ShortDistancesAvx512),
-                         [](const auto& info) { return info.index == 0 ? "Portable" : "Avx512"; });
+INSTANTIATE_TEST_SUITE_P(All, Kernels,
+                         EachKernel(&ShortDistancesPortable, &ShortDistancesAvx2, &ShortDistancesAvx512),
+                         KernelName<Kernels::ParamType>);
 
 }  // namespace
 }  // namespace manyform

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "geometry/distance_kernel.h"
+#include "geometry/kernel_choice.h"
 
 namespace manyform {
 namespace {
@@ -86,12 +87,6 @@ class EnvelopePass {
   std::vector<int32_t> site_, from_, value_;
 };
 
-ShortDistances* ChooseKernel() {
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  return avx512 ? &ShortDistancesAvx512 : &ShortDistancesPortable;
-}
-
 bool IsEmpty(std::span<const uint8_t> occupancy) {
   uint8_t any = 0;
   for (const uint8_t o : occupancy) any |= o;
@@ -100,7 +95,8 @@ bool IsEmpty(std::span<const uint8_t> occupancy) {
 
 // \pre g <= kMaxShortSide, a cell is occupied
 std::unique_ptr<int16_t[]> ShortTransform(std::span<const uint8_t> occupancy, int g) {
-  static ShortDistances* const kernel = ChooseKernel();
+  static ShortDistances* const kernel =
+      WidestKernel(&ShortDistancesPortable, &ShortDistancesAvx2, &ShortDistancesAvx512);
   auto distances = std::make_unique_for_overwrite<int16_t[]>(occupancy.size());
   kernel(occupancy.data(), g, distances.get());
   return distances;

@@ -15,6 +15,7 @@
 
 #include "geometry/grid.h"
 #include "geometry/grid_walk_kernel.h"
+#include "geometry/kernel_choice.h"
 
 namespace manyform {
 namespace {
@@ -39,12 +40,6 @@ Crossing CrossSlabs(const float* o, const float* d) {
   }
   entry = std::max(entry, 0.0);
   return {exit >= entry, static_cast<float>(entry), static_cast<float>(exit)};
-}
-
-WalkRays* ChooseKernel() {
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  return avx512 ? &WalkRaysAvx512 : &WalkRaysPortable;
 }
 
 // WalkGridBits of an occupancy, and where the occupied cells are.
@@ -137,7 +132,7 @@ CubeCrossings CrossCube(const PointsFRef& origins, const PointsFRef& directions)
 
 GridHits WalkGrid(std::span<const uint8_t> occupancy, int g, const PointsFRef& origins,
                   const PointsFRef& directions, const GridWalkOptions& options) {
-  static WalkRays* const kernel = ChooseKernel();
+  static WalkRays* const kernel = WidestKernel(&WalkRaysPortable, &WalkRaysAvx2, &WalkRaysAvx512);
   const Eigen::Index n = origins.rows();
   GridHits hits{std::vector<uint8_t>(n, 0), std::vector<float>(n, 0.0f)};
   const BitGrid bits(occupancy, g);

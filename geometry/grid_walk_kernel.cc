@@ -1,20 +1,26 @@
-// Compiled twice, see kernel_library in kernels.bzl. Nothing from the standard library is used: an
-// inline function compiled here for AVX-512 could become the one copy the whole program is linked with.
+// Compiled for each set of instructions, see kernel_library in kernels.bzl. Nothing from the standard library
+// is used: an inline function compiled here for AVX-512 could become the one copy the whole program is linked
+// with.
 #include "geometry/grid_walk_kernel.h"
 
-#ifdef __AVX512F__
 #include <immintrin.h>
-#endif
 
 namespace manyform {
 namespace {
 
-constexpr int kLanes = 8, kVectors = 2, kRays = kLanes * kVectors;
+#if defined(__AVX512F__)
+#define MF_LANES 8
+#elif defined(__AVX2__)
+#define MF_LANES 4
+#else
+#define MF_LANES 2
+#endif
+constexpr int kLanes = MF_LANES, kRays = 16, kVectors = kRays / kLanes;
 
-typedef double Doubles __attribute__((vector_size(64)));
-typedef int64_t Longs __attribute__((vector_size(64)));
-typedef float Floats __attribute__((vector_size(32)));
-typedef int32_t Ints __attribute__((vector_size(32)));
+typedef double Doubles __attribute__((vector_size(MF_LANES * 8)));
+typedef int64_t Longs __attribute__((vector_size(MF_LANES * 8)));
+typedef float Floats __attribute__((vector_size(MF_LANES * 4)));
+typedef int32_t Ints __attribute__((vector_size(MF_LANES * 4)));
 
 inline Doubles ToDouble(Floats v) { return __builtin_convertvector(v, Doubles); }
 inline Floats ToFloat(Doubles v) { return __builtin_convertvector(v, Floats); }
@@ -33,7 +39,7 @@ inline V Abs(V v) {
   return v < 0 ? -v : v;
 }
 
-// Eight rays on their way: per axis the next wall crossing, the distance between crossings, and how the
+// A vector of rays on their way: per axis the next wall crossing, the distance between crossings, and how the
 // number of the cell changes.
 struct Walks {
   Doubles next[3], delta[3];
@@ -77,7 +83,7 @@ inline Ints Cells(Floats p, const WalkGridBits& grid) {
   return __builtin_convertvector(Floor(x < last ? x : last), Ints);
 }
 
-// Sets up eight walks, and says lane by lane whether the ray can meet an occupied cell.
+// Sets up as many walks, and says lane by lane whether the ray can meet an occupied cell.
 inline Longs Start(const WalkGridBits& grid, const RaysIn& rays, Walks* walks) {
   constexpr float kCubeLow[3] = {-1, -1, -1}, kCubeHigh[3] = {1, 1, 1};
   Doubles inverse[3];
@@ -114,7 +120,7 @@ inline Longs Start(const WalkGridBits& grid, const RaysIn& rays, Walks* walks) {
   return (cube.exit >= cube.entry) & (box.exit >= box.entry);
 }
 
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
 // Walks until all lanes have stopped; `walking` are those that have to, what is returned those that met a
 // cell.
 inline void Walk(const WalkGridBits& grid, Walks* all, const Longs* can, uint8_t* met) {
@@ -152,6 +158,44 @@ inline void Walk(const WalkGridBits& grid, Walks* all, const Longs* can, uint8_t
                                 x_first, reinterpret_cast<__m512i>(w.stride[0]));
       w.cell = reinterpret_cast<Longs>(_mm512_mask_add_epi64(cell, active[v], cell, step));
       any |= active[v];
+    }
+    if (any == 0) break;
+  }
+}
+#elif defined(__AVX2__)
+// A lane that does not walk stays in its cell, so that what it looks at exists.
+inline void Walk(const WalkGridBits& grid, Walks* all, const Longs* can, uint8_t* met) {
+  __m256d active[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    active[v] = reinterpret_cast<__m256d>(can[v] != 0);
+    met[v] = 0;
+  }
+  const __m256i low_bits = _mm256_set1_epi64x(31), last = _mm256_set1_epi64x(63);
+  for (int looked = 0; looked < grid.max_steps; ++looked) {
+    int any = 0;
+    for (int v = 0; v < kVectors; ++v) {
+      Walks& w = all[v];
+      const __m256i cell = reinterpret_cast<__m256i>(w.cell);
+      const __m256i word = _mm256_cvtepu32_epi64(
+          _mm256_i64gather_epi32(reinterpret_cast<const int*>(grid.stop), _mm256_srli_epi64(cell, 5), 4));
+      // The cell's bit becomes the sign.
+      const __m256i bit = _mm256_sllv_epi64(word, _mm256_sub_epi64(last, _mm256_and_si256(cell, low_bits)));
+      const __m256d stopped = _mm256_castsi256_pd(_mm256_cmpgt_epi64(_mm256_setzero_si256(), bit));
+      met[v] = static_cast<uint8_t>(met[v] | _mm256_movemask_pd(_mm256_and_pd(active[v], stopped)));
+      const __m256d x_first = _mm256_and_pd(_mm256_cmp_pd(w.next[0], w.next[1], _CMP_LT_OQ),
+                                            _mm256_cmp_pd(w.next[0], w.next[2], _CMP_LT_OQ));
+      const __m256d y_first = _mm256_andnot_pd(x_first, _mm256_cmp_pd(w.next[1], w.next[2], _CMP_LT_OQ));
+      const __m256d t = _mm256_blendv_pd(_mm256_blendv_pd(w.next[2], w.next[1], y_first), w.next[0], x_first);
+      active[v] = _mm256_and_pd(_mm256_andnot_pd(stopped, active[v]), _mm256_cmp_pd(t, w.exit, _CMP_LE_OQ));
+      w.t = _mm256_blendv_pd(w.t, t, active[v]);
+      w.next[0] = _mm256_add_pd(w.next[0], _mm256_and_pd(x_first, w.delta[0]));
+      w.next[1] = _mm256_add_pd(w.next[1], _mm256_and_pd(y_first, w.delta[1]));
+      w.next[2] = _mm256_add_pd(w.next[2], _mm256_andnot_pd(_mm256_or_pd(x_first, y_first), w.delta[2]));
+      const __m256d step = _mm256_blendv_pd(_mm256_blendv_pd(reinterpret_cast<__m256d>(w.stride[2]),
+                                                             reinterpret_cast<__m256d>(w.stride[1]), y_first),
+                                            reinterpret_cast<__m256d>(w.stride[0]), x_first);
+      w.cell += reinterpret_cast<Longs>(_mm256_and_pd(step, active[v]));
+      any |= _mm256_movemask_pd(active[v]);
     }
     if (any == 0) break;
   }
@@ -199,7 +243,7 @@ inline void Walk(const WalkGridBits& grid, Walks* all, const Longs* can, uint8_t
 void MF_GRID_WALK_KERNEL(const WalkGridBits& grid, const float* origins, const float* directions,
                          int64_t rays, int32_t* cells, float* t) {
   // Rays that can meet something wait here until there are enough of them to walk together.
-  Walks walks[kVectors];
+  Walks walks[kVectors] = {};
   Longs can[kVectors];
   int64_t ray[kRays];
   int waiting = 0;

@@ -1,5 +1,5 @@
 /// \file
-/// The inner loop of WalkGrid, compiled once for any machine and once for AVX-512: eight rays in the lanes of
+/// The inner loop of WalkGrid, compiled for each set of instructions: rays in the lanes of
 /// a vector, sixteen on their way at once. The arithmetic is the published one, operation by operation.
 #pragma once
 
@@ -26,6 +26,7 @@ struct WalkGridBits {
 using WalkRays = void(const WalkGridBits& grid, const float* origins, const float* directions, int64_t rays,
                       int32_t* cells, float* t);
 WalkRays WalkRaysPortable;
+WalkRays WalkRaysAvx2;
 WalkRays WalkRaysAvx512;
 
 }  // namespace manyform

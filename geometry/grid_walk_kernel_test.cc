@@ -7,6 +7,7 @@
 
 #include "base/numpy_random.h"
 #include "geometry/grid.h"
+#include "geometry/testing/kernels.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -62,14 +63,7 @@ struct Reference {
   }
 };
 
-class Kernels : public testing::TestWithParam<WalkRays*> {
- protected:
-  void SetUp() override {
-    if (GetParam() == &WalkRaysAvx512 && !__builtin_cpu_supports("avx512bw")) {
-      GTEST_SKIP() << "no AVX-512 here";
-    }
-  }
-};
+using Kernels = KernelTest<WalkRays>;
 
 // Some cells are occupied, and everything around the grid stops a walk.
 std::vector<uint32_t> SparseStops(int g, NumpyRandomState& random) {
@@ -110,7 +104,7 @@ TEST_P(Kernels, EveryRayAsStepByStep) {
             {1e30f, 1e30f, 1e30f}};
         std::vector<int32_t> cells(kRays);
         std::vector<float> t(kRays);
-        GetParam()(grid, o.data(), d.data(), kRays, cells.data(), t.data());
+        kernel()(grid, o.data(), d.data(), kRays, cells.data(), t.data());
         int64_t hits = 0;
         for (int64_t i = 0; i < kRays; ++i) {
           const Reference expected(grid, &o[3 * i], &d[3 * i]);
@@ -124,8 +118,8 @@ TEST_P(Kernels, EveryRayAsStepByStep) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Kernels, testing::Values(&WalkRaysPortable, &WalkRaysAvx512),
-                         [](const auto& info) { return info.index == 0 ? "Portable" : "Avx512"; });
+INSTANTIATE_TEST_SUITE_P(All, Kernels, EachKernel(&WalkRaysPortable, &WalkRaysAvx2, &WalkRaysAvx512),
+                         KernelName<Kernels::ParamType>);
 
 }  // namespace
 }  // namespace manyform

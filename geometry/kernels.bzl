@@ -1,9 +1,13 @@
-"""Inner loops that are compiled for any machine and for AVX-512; the program asks the processor which to call."""
+"""Inner loops that are compiled for any x86-64, AVX2 and AVX-512; kernel_choice.h asks the processor which to call."""
 
 load("//tools/bazel:cc.bzl", "mf_library")
 
 _INSTRUCTIONS = {
     "Portable": [],
+    "Avx2": [
+        "-mavx2",
+        "-mfma",
+    ],
     "Avx512": [
         "-mavx512f",
         "-mavx512bw",

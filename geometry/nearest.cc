@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "geometry/kernel_choice.h"
 #include "geometry/morton.h"
 #include "geometry/nearest_kernel.h"
 
@@ -70,12 +71,6 @@ class SomeNearest {
   std::vector<Neighbour> found_;
 };
 
-NearestCandidates* ChooseKernel() {
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  return avx512 ? &NearestCandidatesAvx512 : &NearestCandidatesPortable;
-}
-
 }  // namespace
 
 // A tree of boxes, sixteen points to a leaf and sixteen children to a node, so that a step of the search is a
@@ -118,7 +113,8 @@ class NearestPoints::Impl {
   // Calls answer(query, neighbour) for each query, in the order given.
   template <class Answer>
   void ForEach(const PointsFRef& queries, std::span<const int32_t> order, Answer answer) const {
-    static NearestCandidates* const kernel = ChooseKernel();
+    static NearestCandidates* const kernel =
+        WidestKernel(&NearestCandidatesPortable, &NearestCandidatesAvx2, &NearestCandidatesAvx512);
     const auto lists = std::make_unique_for_overwrite<PairLists>();
     QueryChunk chunk;
     std::array<int32_t, QueryChunk::kSize> query;

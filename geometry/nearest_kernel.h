@@ -1,5 +1,5 @@
 /// \file
-/// The inner loops of NearestPoints, compiled once for any machine and once for AVX-512. Single precision
+/// The inner loops of NearestPoints, compiled for each set of instructions. Single precision
 /// bounds which points can be nearest; what is nearest the caller decides in double.
 #pragma once
 
@@ -51,6 +51,7 @@ struct PairLists {
 /// finite
 using NearestCandidates = int32_t(const NearestTree& tree, QueryChunk* chunk, PairLists* lists);
 NearestCandidates NearestCandidatesPortable;
+NearestCandidates NearestCandidatesAvx2;
 NearestCandidates NearestCandidatesAvx512;
 
 }  // namespace manyform

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/numpy_random.h"
+#include "geometry/testing/kernels.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
@@ -62,21 +63,14 @@ QueryChunk RandomQueries(double reach) {
   return chunk;
 }
 
-class Kernels : public testing::TestWithParam<NearestCandidates*> {
- protected:
-  void SetUp() override {
-    if (GetParam() == &NearestCandidatesAvx512 && !__builtin_cpu_supports("avx512bw")) {
-      GTEST_SKIP() << "no AVX-512 here";
-    }
-  }
-};
+using Kernels = KernelTest<NearestCandidates>;
 
 TEST_P(Kernels, TheNearestIsAmongFewCandidates) {
   const Slabs slabs(0.1f);
   for (const double reach : {0.2, 6.0, 100.0}) {
     QueryChunk chunk = RandomQueries(reach);
     const auto lists = std::make_unique<PairLists>();
-    const int32_t pairs = GetParam()(slabs.tree, &chunk, lists.get());
+    const int32_t pairs = kernel()(slabs.tree, &chunk, lists.get());
     ASSERT_GE(pairs, chunk.count);
     EXPECT_LT(pairs, 2 * chunk.count);
     EXPECT_TRUE(std::is_sorted(lists->query[0], lists->query[0] + pairs));
@@ -97,13 +91,15 @@ TEST_P(Kernels, EveryTieIsACandidateOrThereAreTooMany) {
   const auto lists = std::make_unique<PairLists>();
   QueryChunk one = RandomQueries(1);
   one.count = 1;
-  EXPECT_EQ(GetParam()(slabs.tree, &one, lists.get()), kPoints);
+  EXPECT_EQ(kernel()(slabs.tree, &one, lists.get()), kPoints);
   QueryChunk chunk = RandomQueries(1);
-  EXPECT_EQ(GetParam()(slabs.tree, &chunk, lists.get()), -1);
+  EXPECT_EQ(kernel()(slabs.tree, &chunk, lists.get()), -1);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Kernels, testing::Values(&NearestCandidatesPortable, &NearestCandidatesAvx512),
-                         [](const auto& info) { return info.index == 0 ? "Portable" : "Avx512"; });
+INSTANTIATE_TEST_SUITE_P(All, Kernels,
+                         EachKernel(&NearestCandidatesPortable, &NearestCandidatesAvx2,
+                                    &NearestCandidatesAvx512),
+                         KernelName<Kernels::ParamType>);
 
 }  // namespace
 }  // namespace manyform

@@ -1,10 +1,11 @@
 #include "geometry/ordering.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
-#include <cmath>
+#include <bit>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -20,15 +21,14 @@ float SquaredDistance(const float* p, float x, float y, float z) {
   return (dx * dx + dy * dy) + dz * dz;
 }
 
-// Points of one neighbourhood, with what it takes to see that a new point cannot bring any of them nearer.
-struct Block {
-  int32_t begin, end;
-  float low[3], high[3];
-  float farthest;       // largest distance of its points to the chosen set, squared
-  int32_t farthest_at;  // the position of the first point (by index) that has it
-};
+__m128 LargestInAll(__m128 v) {
+  v = _mm_max_ps(v, _mm_movehl_ps(v, v));
+  v = _mm_max_ps(v, _mm_shuffle_ps(v, v, 1));
+  return _mm_shuffle_ps(v, v, 0);
+}
 
-// Farthest point order over points sorted into small blocks.
+// Farthest point order over points sorted into small blocks: of each block a box and the largest distance of
+// its points to the chosen set, from which one sees that a new point cannot bring any of them nearer.
 class BlockedFarthest {
  public:
   explicit BlockedFarthest(const PointsFRef& points);
@@ -36,72 +36,113 @@ class BlockedFarthest {
   int32_t Farthest() const;
 
  private:
-  static constexpr int32_t kBlockSize = 32;
-  void Update(Block& block, const float* point);
-  // Sorted along the Morton curve, coordinate by coordinate.
-  std::vector<int32_t> index_;
-  std::vector<float> x_, y_, z_, nearest_;
-  std::vector<Block> blocks_;
+  static constexpr int32_t kBlockSize = 32, kLanes = 4;
+  // Four blocks side by side; distances are squared. Absent ones are infinitely far and never the farthest.
+  struct alignas(16) Blocks {
+    float low[3][kLanes], high[3][kLanes], farthest[kLanes];
+    int32_t farthest_at[kLanes];  // the position of the first point (by index) at that distance
+  };
+  struct alignas(16) Points {
+    float xyz[3][kBlockSize], nearest[kBlockSize];
+    int32_t index[kBlockSize];
+  };
+  void Update(int32_t block, const float* point);
+
+  std::vector<Points> points_;  // of each block, along the Morton curve
+  std::vector<Blocks> blocks_;
 };
 
 BlockedFarthest::BlockedFarthest(const PointsFRef& points)
-    : index_(MortonOrder(points)), nearest_(points.rows(), std::numeric_limits<float>::infinity()) {
-  const int32_t n = static_cast<int32_t>(points.rows());
-  for (const int32_t i : index_) {
-    x_.push_back(points(i, 0));
-    y_.push_back(points(i, 1));
-    z_.push_back(points(i, 2));
+    : points_((points.rows() + kBlockSize - 1) / kBlockSize),
+      blocks_((points_.size() + kLanes - 1) / kLanes) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<int32_t> order = MortonOrder(points);
+  for (Blocks& blocks : blocks_) {
+    for (int k = 0; k < 3; ++k) std::fill_n(blocks.low[k], kLanes, kInfinity);
+    for (int k = 0; k < 3; ++k) std::fill_n(blocks.high[k], kLanes, -kInfinity);
+    std::fill_n(blocks.farthest, kLanes, -1.0f);
   }
-  for (int32_t begin = 0; begin < n; begin += kBlockSize) {
-    Block block{begin, std::min(begin + kBlockSize, n),        {},
-                {},    std::numeric_limits<float>::infinity(), begin};
+  for (size_t at = 0; at < points_.size() * kBlockSize; ++at) {
+    const size_t block = at / kBlockSize, i = at % kBlockSize, lane = block % kLanes;
+    Blocks& blocks = blocks_[block / kLanes];
+    const bool absent = at >= order.size();
+    points_[block].index[i] = absent ? 0 : order[at];
+    points_[block].nearest[i] = absent ? -1 : kInfinity;
     for (int k = 0; k < 3; ++k) {
-      const std::vector<float>& c = k == 0 ? x_ : k == 1 ? y_ : z_;
-      const auto [low, high] = std::minmax_element(c.begin() + block.begin, c.begin() + block.end);
-      block.low[k] = *low;
-      block.high[k] = *high;
+      const float x = absent ? 0 : points(order[at], k);
+      points_[block].xyz[k][i] = x;
+      if (absent) continue;
+      blocks.low[k][lane] = std::min(blocks.low[k][lane], x);
+      blocks.high[k][lane] = std::max(blocks.high[k][lane], x);
     }
-    blocks_.push_back(block);
+    if (!absent) blocks.farthest[lane] = kInfinity;
   }
 }
 
-void BlockedFarthest::Update(Block& block, const float* point) {
-  float farthest = -1;
-  for (int32_t i = block.begin; i < block.end; ++i) {
-    const float dx = x_[i] - point[0], dy = y_[i] - point[1], dz = z_[i] - point[2];
-    nearest_[i] = std::min(nearest_[i], (dx * dx + dy * dy) + dz * dz);
-    farthest = std::max(farthest, nearest_[i]);
+void BlockedFarthest::Update(int32_t block, const float* point) {
+  Points& points = points_[block];
+  const __m128 x = _mm_set1_ps(point[0]), y = _mm_set1_ps(point[1]), z = _mm_set1_ps(point[2]);
+  __m128 farthest = _mm_set1_ps(-1);
+  for (int i = 0; i < kBlockSize; i += kLanes) {
+    const __m128 dx = _mm_sub_ps(_mm_load_ps(points.xyz[0] + i), x),
+                 dy = _mm_sub_ps(_mm_load_ps(points.xyz[1] + i), y),
+                 dz = _mm_sub_ps(_mm_load_ps(points.xyz[2] + i), z);
+    const __m128 squared = _mm_add_ps(_mm_add_ps(_mm_mul_ps(dx, dx), _mm_mul_ps(dy, dy)), _mm_mul_ps(dz, dz));
+    // Like std::min, the second operand where one is NaN.
+    const __m128 nearest = _mm_min_ps(squared, _mm_load_ps(points.nearest + i));
+    _mm_store_ps(points.nearest + i, nearest);
+    farthest = _mm_max_ps(farthest, nearest);
   }
-  block.farthest = farthest;
-  block.farthest_at = -1;
-  for (int32_t i = block.begin; i < block.end; ++i) {
-    if (nearest_[i] != farthest) continue;
-    if (block.farthest_at < 0 || index_[i] < index_[block.farthest_at]) block.farthest_at = i;
+  farthest = LargestInAll(farthest);
+  uint32_t equal = 0;
+  for (int i = 0; i < kBlockSize; i += kLanes) {
+    const __m128 same = _mm_cmpeq_ps(_mm_load_ps(points.nearest + i), farthest);
+    equal |= static_cast<uint32_t>(_mm_movemask_ps(same)) << i;
   }
+  int first = std::countr_zero(equal);
+  while ((equal &= equal - 1) != 0) {
+    const int i = std::countr_zero(equal);
+    if (points.index[i] < points.index[first]) first = i;
+  }
+  Blocks& blocks = blocks_[block / kLanes];
+  blocks.farthest[block % kLanes] = _mm_cvtss_f32(farthest);
+  blocks.farthest_at[block % kLanes] = points.index[first];
 }
 
 void BlockedFarthest::Choose(const float* point) {
-  for (Block& block : blocks_) {
-    float gap = 0;
+  const __m128 at[3] = {_mm_set1_ps(point[0]), _mm_set1_ps(point[1]), _mm_set1_ps(point[2])};
+  // A box's distance bounds that of its points from below but for a few roundings; the margin is many.
+  const __m128 margin = _mm_set1_ps(1 - 1e-5f), smallest = _mm_set1_ps(1e-30f);
+  for (size_t group = 0; group < blocks_.size(); ++group) {
+    const Blocks& blocks = blocks_[group];
+    __m128 gap = _mm_setzero_ps();
     for (int k = 0; k < 3; ++k) {
-      const float outside = std::max(0.0f, std::max(block.low[k] - point[k], point[k] - block.high[k]));
-      gap += outside * outside;
+      const __m128 outside = _mm_max_ps(_mm_max_ps(_mm_sub_ps(_mm_load_ps(blocks.low[k]), at[k]),
+                                                   _mm_sub_ps(at[k], _mm_load_ps(blocks.high[k]))),
+                                        _mm_setzero_ps());
+      gap = _mm_add_ps(gap, _mm_mul_ps(outside, outside));
     }
-    // A box's distance bounds that of its points from below but for a few roundings; the margin is many.
-    if (gap * (1 - 1e-5f) >= block.farthest && gap > 1e-30f) continue;
-    Update(block, point);
+    const __m128 useless = _mm_and_ps(_mm_cmpge_ps(_mm_mul_ps(gap, margin), _mm_load_ps(blocks.farthest)),
+                                      _mm_cmpgt_ps(gap, smallest));
+    for (unsigned useful = ~static_cast<unsigned>(_mm_movemask_ps(useless)) & 0xfu; useful != 0;
+         useful &= useful - 1) {
+      Update(static_cast<int32_t>(group) * kLanes + std::countr_zero(useful), point);
+    }
   }
 }
 
 int32_t BlockedFarthest::Farthest() const {
-  const Block* best = &blocks_[0];
-  for (const Block& block : blocks_) {
-    if (block.farthest > best->farthest ||
-        (block.farthest == best->farthest && index_[block.farthest_at] < index_[best->farthest_at])) {
-      best = &block;
+  __m128 farthest = _mm_set1_ps(-1);
+  for (const Blocks& blocks : blocks_) farthest = _mm_max_ps(farthest, _mm_load_ps(blocks.farthest));
+  farthest = LargestInAll(farthest);
+  int32_t first = std::numeric_limits<int32_t>::max();
+  for (const Blocks& blocks : blocks_) {
+    unsigned equal = _mm_movemask_ps(_mm_cmpeq_ps(_mm_load_ps(blocks.farthest), farthest));
+    for (; equal != 0; equal &= equal - 1) {
+      first = std::min(first, blocks.farthest_at[std::countr_zero(equal)]);
     }
   }
-  return index_[best->farthest_at];
+  return first;
 }
 
 }  // namespace
