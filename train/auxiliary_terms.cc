@@ -72,54 +72,91 @@ struct Targets {
   at::Tensor h, z_hat, truth;  // (N,d) at the predicting token; stop-gradient embedding of the target
 };
 
+// Without what the model says.
+Targets TargetsOf(const at::Tensor& feat, const at::Tensor& type_id, std::optional<bool> answers) {
+  Targets targets;
+  targets.rows = PredictingRows(type_id, answers).to(type_id.device());
+  targets.feat = feat.flatten(0, 1).index_select(0, targets.rows + 1);
+  targets.type = type_id.flatten().index_select(0, targets.rows + 1);
+  targets.sequence = targets.rows.floor_divide(type_id.size(1));
+  return targets;
+}
+
 at::Tensor Pick(const at::Tensor& values, const at::Tensor& mask) {
   return values.index_select(0, mask.nonzero().squeeze(1));
 }
 
-CountedMean RankLoss(const at::Tensor& predicted, const at::Tensor& depth, const at::Tensor& sequence,
-                     const AuxiliaryOptions& options, const AuxiliaryDraws& draws) {
-  at::Tensor sum = at::zeros({}, predicted.options());
-  int64_t counted = 0;
+// Rays with a hit: how deep, and whose they are.
+struct RayHits {
+  at::Tensor depth, sequence;
+};
+
+RayHits HitsOf(const Targets& targets) {
+  const at::Tensor hit = IsRay(targets.type).logical_and(targets.feat.select(-1, kHit).gt(kHitLevel));
+  return {Pick(targets.feat.select(-1, kT).clamp_min(0), hit), Pick(targets.sequence, hit)};
+}
+
+// Pairs of hits of one sequence of different depth; `ahead` 1 where the first is the deeper one.
+struct RankPairs {
+  at::Tensor first, second, ahead;
+};
+
+std::vector<RankPairs> RankPairsOf(const RayHits& hits, const AuxiliaryDraws& draws) {
+  std::vector<RankPairs> pairs;
   for (size_t b = 0; b < draws.rank_pairs.size(); ++b) {
     const auto& [first, second] = draws.rank_pairs[b];
     if (first.empty()) continue;
-    const at::Tensor own = sequence.eq(static_cast<int64_t>(b)).nonzero().squeeze(1);
+    const at::Tensor own = hits.sequence.eq(static_cast<int64_t>(b)).nonzero().squeeze(1);
     const at::Tensor i = own.index_select(0, at::tensor(first, at::kLong).to(own.device()));
     const at::Tensor j = own.index_select(0, at::tensor(second, at::kLong).to(own.device()));
-    const at::Tensor ahead = (depth.index_select(0, i) - depth.index_select(0, j)).sign();
-    const at::Tensor gap = predicted.index_select(0, i) - predicted.index_select(0, j);
+    const at::Tensor ahead = (hits.depth.index_select(0, i) - hits.depth.index_select(0, j)).sign();
     const at::Tensor valid = i.ne(j).logical_and(ahead.ne(0));
-    if (!valid.any().item<bool>()) continue;
-    sum = sum + Pick(at::relu(options.aux_b2_rank_margin - ahead * gap), valid).mean();
-    ++counted;
+    if (valid.any().item<bool>()) pairs.push_back({Pick(i, valid), Pick(j, valid), Pick(ahead, valid)});
   }
+  return pairs;
+}
+
+CountedMean RankLoss(const at::Tensor& predicted, const RayHits& hits, const AuxiliaryOptions& options,
+                     const AuxiliaryDraws& draws) {
+  at::Tensor sum = at::zeros({}, predicted.options());
+  const std::vector<RankPairs> pairs = RankPairsOf(hits, draws);
+  for (const auto& [first, second, ahead] : pairs) {
+    const at::Tensor gap = predicted.index_select(0, first) - predicted.index_select(0, second);
+    sum = sum + at::relu(options.aux_b2_rank_margin - ahead * gap).mean();
+  }
+  const auto counted = static_cast<int64_t>(pairs.size());
   return {counted > 0 ? sum / counted : sum, counted, options.aux_b2_rank_weight};
 }
 
 std::vector<CountedMean> RayTerm(const Targets& targets, const NamedTensors& heads,
                                  const AuxiliaryOptions& options, const AuxiliaryDraws& draws) {
   const at::Tensor rays = IsRay(targets.type);
-  const at::Tensor z_hat = Pick(targets.z_hat, rays), feat = Pick(targets.feat, rays);
-  const at::Tensor hit = feat.select(-1, kHit).gt(kHitLevel);
+  const at::Tensor z_hat = Pick(targets.z_hat, rays);
+  const at::Tensor hit = Pick(targets.feat.select(-1, kHit), rays).gt(kHitLevel);
   const at::Tensor logit = Head(heads, "ray_hit", z_hat);
-  const at::Tensor depth = at::softplus(Head(heads, "ray_t", z_hat));
-  const at::Tensor hit_depth = Pick(depth, hit), true_depth = Pick(feat.select(-1, kT).clamp_min(0), hit);
-  at::Tensor hit_loss = logit.sum(), depth_loss = hit_depth.sum();
+  const at::Tensor depth = Pick(at::softplus(Head(heads, "ray_t", z_hat)), hit);
+  const RayHits hits = HitsOf(targets);
+  at::Tensor hit_loss = logit.sum(), depth_loss = depth.sum();
   if (logit.numel() > 0) hit_loss = at::binary_cross_entropy_with_logits(logit, hit.to(logit.dtype()));
-  if (hit_depth.numel() > 0) depth_loss = at::smooth_l1_loss(hit_depth, true_depth);
+  if (depth.numel() > 0) depth_loss = at::smooth_l1_loss(depth, hits.depth);
   return {{hit_loss, logit.numel(), options.aux_b2_hit_weight},
-          {depth_loss, hit_depth.numel(), options.aux_b2_t_weight},
-          RankLoss(hit_depth, true_depth, Pick(Pick(targets.sequence, rays), hit), options, draws)};
+          {depth_loss, depth.numel(), options.aux_b2_t_weight},
+          RankLoss(depth, hits, options, draws)};
 }
 
-// Distances of the points that are at most `tau` away, read off `values` (N,d).
+// (N) bool: points that are at most `tau` away.
+at::Tensor NearPoints(const Targets& targets, double tau) {
+  return IsPoint(targets.type).logical_and(targets.feat.select(-1, kDistance).clamp_min(0).le(tau));
+}
+
+// Their distances, read off `values` (N,d).
 CountedMean DistanceTerm(const Targets& targets, const at::Tensor& values, const NamedTensors& heads,
                          const std::string& head, double tau) {
-  const at::Tensor distance = targets.feat.select(-1, kDistance).clamp_min(0);
-  const at::Tensor near = IsPoint(targets.type).logical_and(distance.le(tau));
+  const at::Tensor near = NearPoints(targets, tau);
   const at::Tensor predicted = at::softplus(Head(heads, head, Pick(values, near)));
   if (predicted.numel() == 0) return {predicted.sum(), 0};
-  return {at::smooth_l1_loss(predicted, Pick(distance, near)), predicted.numel()};
+  const at::Tensor distance = Pick(targets.feat.select(-1, kDistance), near).clamp_min(0);
+  return {at::smooth_l1_loss(predicted, distance), predicted.numel()};
 }
 
 // Mean over sequences of the mean of their largest losses.
@@ -222,16 +259,11 @@ at::Tensor DropAnswers(const at::Tensor& feat, const at::Tensor& type_id, const 
 
 std::vector<LossTerm> NepaWithAuxiliary(const AuxiliaryInputs& in, const AuxiliaryOptions& options,
                                         const AuxiliaryDraws& draws) {
-  const int64_t length = in.type_id.size(1);
-  Targets targets;
-  targets.rows = PredictingRows(in.type_id, in.answers).to(in.type_id.device());
+  Targets targets = TargetsOf(in.feat, in.type_id, in.answers);
   const Hidden hidden = in.model->Forward(in.feat, in.type_id, {.blocked = in.blocked, .rows = targets.rows});
   targets.h = hidden.h;
   targets.z_hat = hidden.z_hat;
   targets.truth = hidden.z.detach().flatten(0, 1).index_select(0, targets.rows + 1);
-  targets.feat = in.feat.flatten(0, 1).index_select(0, targets.rows + 1);
-  targets.type = in.type_id.flatten().index_select(0, targets.rows + 1);
-  targets.sequence = targets.rows.floor_divide(length);
 
   const at::Tensor losses = CosineLosses(targets.z_hat, targets.truth);
   std::vector<LossTerm> terms = {{"nepa", 1, {MeanOrZero(losses)}}};
@@ -265,6 +297,26 @@ std::vector<LossTerm> NepaWithAuxiliary(const AuxiliaryInputs& in, const Auxilia
     add("cycle", options.cycle_weight, MeanOrZero(CosineLosses(view, targets.z_hat.detach())));
   }
   return terms;
+}
+
+std::vector<int64_t> CountMeans(const at::Tensor& feat, const at::Tensor& type_id,
+                                std::optional<bool> answers, const AuxiliaryOptions& options,
+                                const AuxiliaryDraws& draws) {
+  const Targets targets = TargetsOf(feat, type_id, answers);
+  const auto number = [](const at::Tensor& chosen) { return chosen.sum().item<int64_t>(); };
+  const int64_t all = targets.rows.numel();
+  std::vector<int64_t> counts = {all};
+  if (options.aux_b2_weight > 0) {
+    const RayHits hits = HitsOf(targets);
+    counts.insert(counts.end(), {number(IsRay(targets.type)), hits.depth.numel(),
+                                 static_cast<int64_t>(RankPairsOf(hits, draws).size())});
+  }
+  if (options.aux_b3_weight > 0) counts.push_back(number(NearPoints(targets, options.aux_b3_near_tau)));
+  if (options.aux_e_weight > 0) counts.push_back(number(NearPoints(targets, INFINITY)));
+  if (options.d_hard_weight > 0) counts.push_back(std::get<0>(at::_unique(targets.sequence)).numel());
+  if (options.teacher_distill_weight > 0) counts.push_back(all);
+  if (options.cycle_weight > 0) counts.push_back(all);
+  return counts;
 }
 
 LossTerms SumOf(const std::vector<LossTerm>& terms, const std::vector<double>& shares) {

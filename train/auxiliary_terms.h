@@ -83,6 +83,12 @@ struct LossTerm {
 std::vector<LossTerm> NepaWithAuxiliary(const AuxiliaryInputs& inputs, const AuxiliaryOptions& options,
                                         const AuxiliaryDraws& draws);
 
+/// The counts of these means in turn, without computing them: what a batch is to know of all its parts before
+/// the first one's gradients.
+std::vector<int64_t> CountMeans(const at::Tensor& feat, const at::Tensor& type_id,
+                                std::optional<bool> answers, const AuxiliaryOptions& options,
+                                const AuxiliaryDraws& draws);
+
 /// The sum with a graph, and what it is made of, unweighted and without one.
 struct LossTerms {
   at::Tensor total;

@@ -126,6 +126,13 @@ struct Trained {
 };
 
 // Trains as the published run did, and compares the losses of every step.
+std::vector<int64_t> CountsOf(const std::vector<LossTerm>& terms) {
+  std::vector<int64_t> counts;
+  for (const LossTerm& term : terms)
+    for (const CountedMean& mean : term.means) counts.push_back(mean.count);
+  return counts;
+}
+
 Trained Retrain(const std::string& name, const QueryTransformer& model,
                 const std::vector<std::string>& batches) {
   const PublishedRun run(name);
@@ -153,8 +160,10 @@ Trained Retrain(const std::string& name, const QueryTransformer& model,
     in.blocked = run.Blocked(pass, in.type_id);
     in.cycle_blocked = run.Blocked(pass + run.passes_per_step() - 1, in.type_id);
     optimizer.ClearGradients();
-    const LossTerms terms =
-        SumOf(NepaWithAuxiliary(in, options, run.Draws(options, in.feat, in.type_id, step)));
+    const AuxiliaryDraws draws = run.Draws(options, in.feat, in.type_id, step);
+    const std::vector<LossTerm> means = NepaWithAuxiliary(in, options, draws);
+    EXPECT_EQ(CountMeans(in.feat, in.type_id, std::nullopt, options, draws), CountsOf(means)) << name;
+    const LossTerms terms = SumOf(means);
     EXPECT_NEAR(terms.total.item<double>(), run.loss(step), 1e-5) << name << " step " << step;
     EXPECT_NEAR(terms.parts[0].second.item<double>(), run.main_loss(step), 1e-5) << name << " step " << step;
     terms.total.backward();

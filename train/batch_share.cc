@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/status_macros.h"
 
 namespace manyform {
@@ -22,14 +24,17 @@ absl::StatusOr<WholeBatch> GatherBatch(const at::Tensor& type_id, const at::Tens
   return WholeBatch{all.remainder(kHitBit).to(at::kLong), hit.defined() ? all.ge(kHitBit) : hit};
 }
 
-absl::StatusOr<std::vector<double>> SharesOf(const std::vector<int64_t>& counts, ProcessGroup* group) {
-  std::vector<double> shares(counts.size(), 1);
-  if (group->alone()) return shares;
+absl::StatusOr<std::vector<int64_t>> TotalsOf(const std::vector<int64_t>& counts, ProcessGroup* group) {
+  if (group->alone()) return counts;
   std::vector<double> sums(counts.begin(), counts.end());
   MF_RETURN_IF_ERROR(group->AllReduceSum(sums));
-  for (size_t i = 0; i < counts.size(); ++i)
-    if (sums[i] > 0) shares[i] = static_cast<double>(counts[i]) / sums[i];
-  return shares;
+  return std::vector<int64_t>(sums.begin(), sums.end());
+}
+
+int64_t MicroBatch(int64_t size, int64_t length, int64_t micro_batch, c10::Device device) {
+  if (micro_batch == 0) micro_batch = device.is_cpu() ? std::max<int64_t>(1, kTokensAtOnce / length) : size;
+  const int64_t parts = (size + micro_batch - 1) / micro_batch;
+  return (size + parts - 1) / parts;
 }
 
 }  // namespace manyform

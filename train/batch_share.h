@@ -1,8 +1,8 @@
 /// \file
-/// A batch whose sequences are spread over processes: what all of them decide together.
+/// A batch that is computed in parts, by several processes or one after another: what concerns all of it.
 ///
-/// Losses are means. Each process takes the mean over what it has, times its share of what there is: summed
-/// over the processes, values and gradients are those of the mean over the whole batch.
+/// Losses are means. A part takes the mean over what it has, times its share of what there is: summed over
+/// the parts, values and gradients are those of the mean over the whole batch.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/statusor.h"
+#include "c10/core/Device.h"
 #include "train/process_group.h"
 
 namespace manyform {
@@ -30,7 +31,13 @@ struct WholeBatch {
 absl::StatusOr<WholeBatch> GatherBatch(const at::Tensor& type_id, const at::Tensor& hit,
                                        const BatchPart& part, ProcessGroup* group);
 
-/// Each count's share of its sum over all processes; 1 where there is nothing anywhere.
-absl::StatusOr<std::vector<double>> SharesOf(const std::vector<int64_t>& counts, ProcessGroup* group);
+/// Each count's sum over all processes.
+absl::StatusOr<std::vector<int64_t>> TotalsOf(const std::vector<int64_t>& counts, ProcessGroup* group);
+
+/// How to cut `size` sequences of `length` tokens into parts of at most `micro_batch`, of even sizes: how
+/// many each has but for the last, which may have fewer. 0: on a CPU as many as have kTokensAtOnce tokens,
+/// else all.
+int64_t MicroBatch(int64_t size, int64_t length, int64_t micro_batch, c10::Device device);
+inline constexpr int64_t kTokensAtOnce = 8192;
 
 }  // namespace manyform

@@ -17,7 +17,7 @@ TEST(BatchShareTest, OneProcessHasItAll) {
   const WholeBatch whole = GatherBatch(type, at::Tensor(), {.first = 0, .size = 2}, &group).value();
   EXPECT_TRUE(whole.type_id.equal(type));
   EXPECT_FALSE(whole.hit.defined());
-  EXPECT_EQ(SharesOf({0, 7}, &group).value(), (std::vector<double>{1, 1}));
+  EXPECT_EQ(TotalsOf({0, 7}, &group).value(), (std::vector<int64_t>{0, 7}));
 }
 
 TEST(BatchShareTest, PartsArePutTogether) {
@@ -39,12 +39,21 @@ TEST(BatchShareTest, PartsArePutTogether) {
     EXPECT_FALSE(types.hit.defined());
     const std::vector<int64_t> counts =
         rank == 0 ? std::vector<int64_t>{1, 0, 0} : std::vector<int64_t>{3, 2, 0};
-    EXPECT_EQ(SharesOf(counts, group->get()).value(),
-              rank == 0 ? (std::vector<double>{0.25, 0, 1}) : (std::vector<double>{0.75, 1, 1}));
+    EXPECT_EQ(TotalsOf(counts, group->get()).value(), (std::vector<int64_t>{4, 2, 0}));
   };
   std::thread other(member, 1);
   member(0);
   other.join();
+}
+
+TEST(BatchShareTest, MicroBatchesAreEven) {
+  const c10::Device cpu(c10::kCPU), gpu(c10::kCUDA, 0);
+  EXPECT_EQ(MicroBatch(32, 1026, 0, cpu), 7);  // 7 7 7 7 4
+  EXPECT_EQ(MicroBatch(32, 1024, 0, cpu), 8);
+  EXPECT_EQ(MicroBatch(32, 1026, 0, gpu), 32);
+  EXPECT_EQ(MicroBatch(3, 100000, 0, cpu), 1);
+  EXPECT_EQ(MicroBatch(9, 10, 8, gpu), 5);
+  EXPECT_EQ(MicroBatch(9, 10, 100, cpu), 9);
 }
 
 }  // namespace

@@ -65,8 +65,8 @@ absl::StatusOr<TrainBenchRow> TimeCell(const TrainBenchConfig& config, const Cel
   const auto work = [&]() -> absl::StatusOr<std::string> {
     return CatchTensorErrors([&]() -> absl::StatusOr<std::string> {
       MF_ASSIGN_OR_RETURN(const TrainBenchRow row,
-                          TimeSteps(cell.size, cell.way, cell.threads, config.batch(), config.steps(),
-                                    config.device(), cache));
+                          TimeSteps(cell.size, cell.way, cell.threads, config.batch(), config.micro_batch(),
+                                    config.steps(), config.device(), cache));
       return row.SerializeAsString();
     });
   };

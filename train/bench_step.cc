@@ -23,10 +23,11 @@
 #include "model/checkpoint.h"
 #include "model/device.h"
 #include "train/allocator.h"
-#include "train/auxiliary_terms.h"
+#include "train/batch_share.h"
 #include "train/bench_baseline.h"
-#include "train/objectives.h"
 #include "train/optimizer.h"
+#include "train/pretrain_objective.h"
+#include "train/process_group.h"
 #include "train/tensor_errors.h"
 
 namespace manyform {
@@ -84,41 +85,93 @@ int64_t PeakBytes(c10::Device device) {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
+// As a run with these settings.
+PretrainConfig ConfigOf(const BenchSize& size, const BenchWay& way) {
+  PretrainConfig config;
+  config.set_d_model(static_cast<int32_t>(size.d_model));
+  config.set_n_point(static_cast<int32_t>(size.n_point));
+  config.set_n_ray(static_cast<int32_t>(size.n_ray));
+  config.set_qa_tokens(true);
+  if (!way.dual_mask) return config;
+  config.set_dual_mask_near(kDualMask.near);
+  config.set_dual_mask_far(kDualMask.far);
+  config.set_dual_mask_window(kDualMask.window);
+  config.set_dual_mask_warmup_frac(0);
+  return config;
+}
+
+struct Phases {
+  std::vector<double> data, forward, backward, optimizer, step;
+};
+
 // One way of computing steps, and what it needs.
 class Stepper {
  public:
-  Stepper(QueryTransformer model, const BenchWay& way, c10::Device device)
+  static absl::StatusOr<Stepper> Create(QueryTransformer model, const BenchSize& size, const BenchWay& way,
+                                        int64_t micro_batch) {
+    MF_ASSIGN_OR_RETURN(
+        PretrainObjective objective,
+        PretrainObjective::Create(ConfigOf(size, way), model.config().max_len, 1, nullptr, model.device()));
+    return Stepper(std::move(model), std::move(objective), size, way, micro_batch);
+  }
+
+  // Adds the loss's gradients up and returns its value; lap(forward or not) is called after each part of it.
+  template <class Lap>
+  absl::StatusOr<double> AddGradients(const at::Tensor& feat, const at::Tensor& type, int64_t step,
+                                      Lap lap) const {
+    const int64_t batch = feat.size(0);
+    double value = 0;
+    const auto add = [&](const at::Tensor& loss) {
+      value += loss.item<double>();
+      lap(true);
+      loss.backward();
+      Wait(/*gradient=*/true);
+      lap(false);
+    };
+    if (way_.baseline) {
+      DualMask mask = kDualMask;
+      mask.seed = static_cast<uint32_t>(step);
+      const at::Tensor blocked = DualMaskBlocked(mask, type);
+      const at::Tensor dense = at::zeros(blocked.sizes(), feat.options()).masked_fill_(blocked, -INFINITY);
+      add(BaselineNepaLoss(model_, feat, type, dense));
+      return value;
+    }
+    ProcessGroup alone;
+    MF_ASSIGN_OR_RETURN(const PreparedBatch prepared,
+                        objective_.Prepare(feat, type, step, total_, {.size = batch}, &alone));
+    const int64_t micro = MicroBatch(batch, feat.size(1), micro_batch_, feat.device());
+    for (int64_t first = 0; first < batch; first += micro)
+      add(objective_.Loss(model_, prepared, first, std::min(micro, batch - first)).total);
+    return value;
+  }
+  void ClearGradients() { way_.baseline ? published_.ClearGradients() : ours_.ClearGradients(); }
+  void Optimize() {
+    way_.baseline ? published_.Step() : ours_.Step();
+    Wait(/*gradient=*/false);
+  }
+
+ private:
+  Stepper(QueryTransformer model, PretrainObjective objective, const BenchSize& size, const BenchWay& way,
+          int64_t micro_batch)
       : model_(std::move(model)),
+        objective_(std::move(objective)),
         way_(way),
-        device_(device),
+        total_(size.n_point + size.n_ray),
+        micro_batch_(micro_batch),
         ours_(model_.parameters(), {}),
         published_(way.baseline ? model_.parameters() : NamedTensors{}) {}
 
-  at::Tensor Forward(const at::Tensor& feat, const at::Tensor& type, uint32_t seed) const {
-    if (!way_.baseline && !way_.dual_mask) return NepaLoss(model_, feat, type);
-    DualMask mask = kDualMask;
-    mask.seed = seed;
-    const at::Tensor blocked = DualMaskBlocked(mask, type);
-    if (!way_.baseline)
-      return SumOf(NepaWithAuxiliary({.model = &model_, .feat = feat, .type_id = type, .blocked = blocked},
-                                     {}, {}))
-          .total;
-    const at::Tensor dense = at::zeros(blocked.sizes(), feat.options()).masked_fill_(blocked, -INFINITY);
-    return BaselineNepaLoss(model_, feat, type, dense);
-  }
-  void ClearGradients() { way_.baseline ? published_.ClearGradients() : ours_.ClearGradients(); }
-  void Optimize() { way_.baseline ? published_.Step() : ours_.Step(); }
-  // Waits for a GPU: reads a number of what was computed last.
+  // For a GPU: reads a number of what was computed last.
   void Wait(bool gradient) const {
-    if (device_.is_cpu()) return;
+    if (model_.device().is_cpu()) return;
     const at::Tensor& first = model_.parameters()[0].second;
     (gradient ? first.grad() : first.detach()).select(1, 0).sum().item<double>();
   }
 
- private:
   QueryTransformer model_;
-  const BenchWay way_;
-  const c10::Device device_;
+  PretrainObjective objective_;
+  BenchWay way_;
+  int64_t total_, micro_batch_;
   AdamW ours_;
   BaselineAdamW published_;
 };
@@ -154,10 +207,6 @@ class Samples {
   int64_t length_ = 0;
   std::vector<float> feat_;
   std::vector<uint8_t> type_;
-};
-
-struct Phases {
-  std::vector<double> data, forward, backward, optimizer, step;
 };
 
 }  // namespace
@@ -200,8 +249,8 @@ absl::Status MakeBenchCache(const std::string& root) {
 }
 
 absl::StatusOr<TrainBenchRow> TimeSteps(const BenchSize& size, const BenchWay& way, int threads,
-                                        int64_t batch, int64_t steps, const std::string& device_name,
-                                        const std::string& root) {
+                                        int64_t batch, int64_t micro_batch, int64_t steps,
+                                        const std::string& device_name, const std::string& root) {
   // The published system has no such allocator settings.
   if (!way.baseline) KeepFreedMemory();
   TrainBenchRow row;
@@ -218,31 +267,34 @@ absl::StatusOr<TrainBenchRow> TimeSteps(const BenchSize& size, const BenchWay& w
   model.To(device);
   const bool half = way.baseline && !device.is_cpu();
   model.SetPrecision(half ? Precision::kF16 : way.bf16 ? Precision::kBf16 : Precision::kF32);
-  Stepper stepper(std::move(model), way, device);
+  MF_ASSIGN_OR_RETURN(Stepper stepper, Stepper::Create(std::move(model), size, way, micro_batch));
   Phases times;
   for (int64_t step = 0; step <= steps; ++step) {
     MF_RETURN_IF_ERROR(CheckInterrupt());
+    double data = 0, forward = 0, backward = 0, optimizer = 0;
     Clock::time_point start = Clock::now();
-    const auto lap = [&](std::vector<double>& phase) {
-      if (step > 0) phase.push_back(SecondsSince(start));
+    const auto lap = [&](double* phase) {
+      *phase += SecondsSince(start);
       start = Clock::now();
     };
     MF_RETURN_IF_ERROR(samples.Draw(batch, step));
-    lap(times.data);
+    lap(&data);
     const Clock::time_point begin = start;
     const at::Tensor feat = FeatureTensor(samples.feat(), batch, length, device);
     const at::Tensor type = TypeTensor(samples.type(), batch, length, device);
     stepper.ClearGradients();
-    const at::Tensor loss = stepper.Forward(feat, type, static_cast<uint32_t>(step));
-    row.set_last_loss(loss.item<double>());
-    lap(times.forward);
-    loss.backward();
-    stepper.Wait(/*gradient=*/true);
-    lap(times.backward);
+    MF_ASSIGN_OR_RETURN(const double loss, stepper.AddGradients(feat, type, step, [&](bool was_forward) {
+      lap(was_forward ? &forward : &backward);
+    }));
+    row.set_last_loss(loss);
     stepper.Optimize();
-    stepper.Wait(/*gradient=*/false);
-    lap(times.optimizer);
-    if (step > 0) times.step.push_back(SecondsSince(begin));
+    lap(&optimizer);
+    if (step == 0) continue;
+    times.data.push_back(data);
+    times.forward.push_back(forward);
+    times.backward.push_back(backward);
+    times.optimizer.push_back(optimizer);
+    times.step.push_back(SecondsSince(begin));
   }
   row.set_peak_bytes(PeakBytes(device));
   row.set_size(size.name);

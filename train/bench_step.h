@@ -36,7 +36,7 @@ absl::Status MakeBenchCache(const std::string& root);
 /// Times `steps` steps after a first one, on samples of the cache at `root`. The row's peak is the process's:
 /// call it in a process of its own. \error as SelectDevice; Cancelled when interrupted.
 absl::StatusOr<TrainBenchRow> TimeSteps(const BenchSize& size, const BenchWay& way, int threads,
-                                        int64_t batch, int64_t steps, const std::string& device,
-                                        const std::string& root);
+                                        int64_t batch, int64_t micro_batch, int64_t steps,
+                                        const std::string& device, const std::string& root);
 
 }  // namespace manyform

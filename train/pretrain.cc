@@ -155,17 +155,31 @@ absl::Status PretrainRun::NotFinite(const char* what, double value, const Batch&
 absl::Status PretrainRun::AddGradients(const Batch& batch, int64_t batches_in_step) {
   // Unique to the batch: what it draws does not depend on what else is in its step.
   const int64_t number = at().step * config_.accumulate() + at().batch % config_.accumulate();
-  MF_ASSIGN_OR_RETURN(const PretrainLoss loss,
-                      state_->objective.Loss(
-                          state_->model, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
+  MF_ASSIGN_OR_RETURN(const PreparedBatch prepared,
+                      state_->objective.Prepare(
+                          FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
                           TypeTensor(batch.type.data(), batch.size, batch.length, device_), number,
                           sizes_.Total(at().epoch), {.first = batch.first, .size = batch.whole}, &group_));
-  const auto& [terms, value] = loss;
-  if (!std::isfinite(value)) return NotFinite("the loss", value, batch);
   const double share = 1.0 / static_cast<double>(batches_in_step);
-  (batches_in_step == 1 ? terms.total : terms.total * share).backward();
-  loss_ += share * value;
-  for (const auto& [name, part] : terms.parts) parts_[name] += share * part.item<double>();
+  const int64_t micro = MicroBatch(batch.size, batch.length, config_.micro_batch(), device_);
+  std::vector<std::string> names;
+  std::vector<double> values(1);
+  for (int64_t first = 0; first < batch.size; first += micro) {
+    const LossTerms terms =
+        state_->objective.Loss(state_->model, prepared, first, std::min<int64_t>(micro, batch.size - first));
+    values.resize(1 + terms.parts.size());
+    values[0] += terms.total.item<double>();
+    names.clear();
+    for (const auto& [name, part] : terms.parts) {
+      names.push_back(name);
+      values[names.size()] += part.item<double>();
+    }
+    (batches_in_step == 1 ? terms.total : terms.total * share).backward();
+  }
+  MF_RETURN_IF_ERROR(group_.AllReduceSum(values));
+  if (!std::isfinite(values[0])) return NotFinite("the loss", values[0], batch);
+  loss_ += share * values[0];
+  for (size_t i = 0; i < names.size(); ++i) parts_[names[i]] += share * values[i + 1];
   samples_ += batch.whole;
   ++at().batch;
   return absl::OkStatus();

@@ -41,24 +41,6 @@ absl::StatusOr<LoadedModel> LoadTeacher(const PretrainConfig& config, int64_t ma
   return teacher;
 }
 
-// Sums the shares of all processes, but for the graph.
-absl::StatusOr<PretrainLoss> WholeLoss(const std::vector<LossTerm>& terms, ProcessGroup* group) {
-  std::vector<int64_t> counts;
-  for (const LossTerm& term : terms)
-    for (const CountedMean& mean : term.means) counts.push_back(mean.count);
-  MF_ASSIGN_OR_RETURN(const std::vector<double> shares, SharesOf(counts, group));
-  PretrainLoss loss{.terms = SumOf(terms, shares)};
-  loss.value = loss.terms.total.item<double>();
-  if (group->alone()) return loss;
-  std::vector<double> values = {loss.value};
-  for (const auto& [name, part] : loss.terms.parts) values.push_back(part.item<double>());
-  MF_RETURN_IF_ERROR(group->AllReduceSum(values));
-  loss.value = values[0];
-  for (size_t i = 1; i < values.size(); ++i)
-    loss.terms.parts[i - 1].second = at::scalar_tensor(values[i], at::kDouble);
-  return loss;
-}
-
 }  // namespace
 
 PretrainObjective::PretrainObjective(const PretrainConfig& config, DualMaskSchedule dual_mask)
@@ -89,45 +71,62 @@ absl::StatusOr<PretrainObjective> PretrainObjective::Create(const PretrainConfig
   return objective;
 }
 
-std::vector<LossTerm> PretrainObjective::MaeTerms(const QueryTransformer& model, const at::Tensor& feat,
-                                                  const at::Tensor& type_id, int64_t batch,
-                                                  const WholeBatch& whole, int64_t first) const {
-  NumpyRandomState random(Md5Prefix32(absl::StrCat("mask ", seed_, " ", batch)));
-  const at::Tensor masked =
-      MaskTokens(whole.type_id, mask_ratio_, random).narrow(0, first, type_id.size(0)).to(feat.device());
-  return {{"mae", 1, {{MaeLoss(model, feat, type_id, masked), masked.sum().item<int64_t>()}}}};
-}
-
-std::vector<LossTerm> PretrainObjective::NepaTerms(const QueryTransformer& model, const at::Tensor& feat,
-                                                   const at::Tensor& type_id, int64_t batch, int64_t total,
-                                                   const WholeBatch& whole, int64_t first) const {
-  AuxiliaryInputs in = {.model = &model,
-                        .teacher = teacher_ ? &*teacher_ : nullptr,
-                        .heads = &heads_,
-                        .feat = feat,
-                        .type_id = type_id,
-                        .answers = HasAnswers(whole.type_id)};
-  DualMask mask = dual_mask_.At(batch, total);
-  if (mask.active()) {
-    in.blocked = DualMaskBlocked(mask, whole.type_id).to(feat.device());
-    mask.seed += kCycleSeed;
-    if (auxiliary_.cycle_weight > 0)
-      in.cycle_blocked = DualMaskBlocked(mask, whole.type_id).to(feat.device());
-  }
-  NumpyRandomState random(Md5Prefix32(absl::StrCat("auxiliary ", seed_, " ", batch)));
-  // Draws are the whole batch's, so that they do not depend on who has which of its sequences.
-  const AuxiliaryDraws draws = DrawAuxiliary(auxiliary_, whole.hit, random);
-  return NepaWithAuxiliary(in, auxiliary_, DrawsOf(draws, first, type_id.size(0)));
-}
-
-absl::StatusOr<PretrainLoss> PretrainObjective::Loss(const QueryTransformer& model, const at::Tensor& feat,
-                                                     const at::Tensor& type_id, int64_t batch, int64_t total,
-                                                     const BatchPart& part, ProcessGroup* group) const {
+absl::StatusOr<PreparedBatch> PretrainObjective::Prepare(const at::Tensor& feat, const at::Tensor& type_id,
+                                                         int64_t batch, int64_t total, const BatchPart& part,
+                                                         ProcessGroup* group) const {
+  PreparedBatch prepared = {.feat = feat, .type_id = type_id};
   const at::Tensor hit = mae_ ? at::Tensor() : HitTokens(feat, type_id);
   MF_ASSIGN_OR_RETURN(const WholeBatch whole, GatherBatch(type_id, hit, part, group));
-  const std::vector<LossTerm> terms = mae_ ? MaeTerms(model, feat, type_id, batch, whole, part.first)
-                                           : NepaTerms(model, feat, type_id, batch, total, whole, part.first);
-  return WholeLoss(terms, group);
+  // Draws are the whole batch's, so that they do not depend on who has which of its sequences.
+  if (mae_) {
+    NumpyRandomState random(Md5Prefix32(absl::StrCat("mask ", seed_, " ", batch)));
+    const at::Tensor masked = MaskTokens(whole.type_id, mask_ratio_, random);
+    prepared.masked = masked.narrow(0, part.first, type_id.size(0)).to(feat.device());
+    prepared.totals = {masked.sum().item<int64_t>()};
+    return prepared;
+  }
+  prepared.answers = HasAnswers(whole.type_id);
+  DualMask mask = dual_mask_.At(batch, total);
+  if (mask.active()) {
+    prepared.blocked = DualMaskBlocked(mask, whole.type_id).to(feat.device());
+    mask.seed += kCycleSeed;
+    if (auxiliary_.cycle_weight > 0)
+      prepared.cycle_blocked = DualMaskBlocked(mask, whole.type_id).to(feat.device());
+  }
+  NumpyRandomState random(Md5Prefix32(absl::StrCat("auxiliary ", seed_, " ", batch)));
+  prepared.draws = DrawsOf(DrawAuxiliary(auxiliary_, whole.hit, random), part.first, type_id.size(0));
+  MF_ASSIGN_OR_RETURN(
+      prepared.totals,
+      TotalsOf(CountMeans(feat, type_id, prepared.answers, auxiliary_, prepared.draws), group));
+  return prepared;
+}
+
+LossTerms PretrainObjective::Loss(const QueryTransformer& model, const PreparedBatch& batch, int64_t first,
+                                  int64_t count) const {
+  const at::Tensor feat = batch.feat.narrow(0, first, count), type_id = batch.type_id.narrow(0, first, count);
+  std::vector<LossTerm> terms;
+  if (mae_) {
+    const at::Tensor masked = batch.masked.narrow(0, first, count);
+    terms = {{"mae", 1, {{MaeLoss(model, feat, type_id, masked), masked.sum().item<int64_t>()}}}};
+  } else {
+    terms = NepaWithAuxiliary({.model = &model,
+                               .teacher = teacher_ ? &*teacher_ : nullptr,
+                               .heads = &heads_,
+                               .feat = feat,
+                               .type_id = type_id,
+                               .blocked = batch.blocked,
+                               .cycle_blocked = batch.cycle_blocked,
+                               .answers = batch.answers},
+                              auxiliary_, DrawsOf(batch.draws, first, count));
+  }
+  std::vector<double> shares;
+  for (const LossTerm& term : terms) {
+    for (const CountedMean& mean : term.means) {
+      const int64_t all = batch.totals[shares.size()];
+      shares.push_back(all > 0 ? static_cast<double>(mean.count) / static_cast<double>(all) : 1);
+    }
+  }
+  return SumOf(terms, shares);
 }
 
 }  // namespace manyform

@@ -16,10 +16,14 @@
 
 namespace manyform {
 
-/// `terms.total` has the graph: of this process's share of the loss, if there are several.
-struct PretrainLoss {
-  LossTerms terms;
-  double value = 0;  ///< of the whole batch, as are the terms' parts
+/// Sequences that this process has of a batch, and what the whole batch decides for them.
+struct PreparedBatch {
+  at::Tensor feat, type_id;           ///< (n,T,15), (n,T)
+  bool answers = false;               ///< whether any sequence of the batch has some
+  at::Tensor masked;                  ///< mae: (n,T) bool
+  at::Tensor blocked, cycle_blocked;  ///< (T,T) bool, where the dual mask is on
+  AuxiliaryDraws draws;
+  std::vector<int64_t> totals;  ///< of the batch, for each mean in turn
 };
 
 class PretrainObjective {
@@ -31,11 +35,13 @@ class PretrainObjective {
                                                   int64_t total_batches, const NamedTensors* heads,
                                                   c10::Device device);
 
-  /// Of the batch number `batch` since the start of training, whose sequences have `total` points and rays;
-  /// feat and type_id are the `part` of it that this process of `group` has. \error as ProcessGroup.
-  absl::StatusOr<PretrainLoss> Loss(const QueryTransformer& model, const at::Tensor& feat,
-                                    const at::Tensor& type_id, int64_t batch, int64_t total,
-                                    const BatchPart& part, ProcessGroup* group) const;
+  /// Draws for the batch number `batch` since the start of training, whose sequences have `total` points and
+  /// rays; feat and type_id are the `part` of it that this process of `group` has. \error as ProcessGroup.
+  absl::StatusOr<PreparedBatch> Prepare(const at::Tensor& feat, const at::Tensor& type_id, int64_t batch,
+                                        int64_t total, const BatchPart& part, ProcessGroup* group) const;
+  /// The share that sequences [first, first + count) of `batch` have in the batch's loss, with a graph.
+  LossTerms Loss(const QueryTransformer& model, const PreparedBatch& batch, int64_t first,
+                 int64_t count) const;
 
   /// What is trained beside the model; leaves that require gradients.
   const NamedTensors& heads() const { return heads_; }
@@ -44,14 +50,6 @@ class PretrainObjective {
 
  private:
   PretrainObjective(const PretrainConfig& config, DualMaskSchedule dual_mask);
-  // `first`: where in `whole` the sequences of feat and type_id begin.
-  std::vector<LossTerm> MaeTerms(const QueryTransformer& model, const at::Tensor& feat,
-                                 const at::Tensor& type_id, int64_t batch, const WholeBatch& whole,
-                                 int64_t first) const;
-  std::vector<LossTerm> NepaTerms(const QueryTransformer& model, const at::Tensor& feat,
-                                  const at::Tensor& type_id, int64_t batch, int64_t total,
-                                  const WholeBatch& whole, int64_t first) const;
-
   bool mae_;
   double mask_ratio_;
   int64_t seed_;

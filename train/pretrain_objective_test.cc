@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -92,7 +93,9 @@ NamedTensors HeadsOf(const PretrainConfig& config) {
 LossTerms LossOf(const PretrainObjective& objective, const QueryTransformer& model, const at::Tensor& feat,
                  const at::Tensor& type_id, int64_t batch, int64_t total) {
   ProcessGroup alone;
-  return objective.Loss(model, feat, type_id, batch, total, {.size = feat.size(0)}, &alone).value().terms;
+  const BatchPart all = {.size = feat.size(0)};
+  return objective.Loss(model, objective.Prepare(feat, type_id, batch, total, all, &alone).value(), 0,
+                        all.size);
 }
 
 class PublishedLosses : public testing::TestWithParam<std::string> {};
@@ -146,6 +149,63 @@ TEST(PretrainObjective, WhatIsDrawnFollowsSeedAndBatchNumber) {
   EXPECT_NE(loss(1), first);
   config.set_seed(1);
   EXPECT_NE(loss(0), first);
+}
+
+// Every term at once, in parts of one, two and three sequences.
+TEST(PretrainObjective, PartsOfABatchSumToIt) {
+  const NamedTensors arrays = Tensors("batches");
+  const std::map<std::string, at::Tensor> batches(arrays.begin(), arrays.end());
+  for (const char* batch : {"qa", "qa_mixed", "qa_noray"}) {
+    for (const char* objective_name : {"nepa", "mae"}) {
+      PretrainConfig config;
+      config.set_d_model(48);
+      config.set_objective(objective_name);
+      config.set_qa_tokens(true);
+      config.set_dual_mask_near(0.4);
+      config.set_dual_mask_far(0.1);
+      config.set_dual_mask_warmup_frac(0);
+      config.set_aux_b2_weight(0.3);
+      config.set_aux_b3_weight(0.3);
+      config.set_aux_e_weight(0.2);
+      config.set_teacher_ckpt(Teacher());
+      config.set_teacher_distill_weight(0.3);
+      config.set_teacher_answer_drop_prob(0.3);
+      config.set_cycle_weight(0.3);
+      config.set_d_hard_weight(0.3);
+      const QueryTransformer model = ModelOf(config);
+      const PretrainObjective objective =
+          PretrainObjective::Create(config, 64, 9, nullptr, c10::kCPU).value();
+      NamedTensors trained = model.parameters();
+      trained.insert(trained.end(), objective.heads().begin(), objective.heads().end());
+      const at::Tensor feat = batches.at(absl::StrCat(batch, "/feat"));
+      const at::Tensor type = batches.at(absl::StrCat(batch, "/type")).to(at::kLong);
+      ProcessGroup alone;
+      const PreparedBatch prepared =
+          objective.Prepare(feat, type, 3, kPointsAndRays, {.size = feat.size(0)}, &alone).value();
+      std::vector<std::vector<at::Tensor>> gradients;
+      std::vector<double> values;
+      for (const int64_t micro : {feat.size(0), int64_t{1}, int64_t{2}, int64_t{3}}) {
+        double value = 0;
+        for (const auto& [name, parameter] : trained) parameter.mutable_grad() = at::zeros_like(parameter);
+        for (int64_t first = 0; first < feat.size(0); first += micro) {
+          const at::Tensor loss =
+              objective.Loss(model, prepared, first, std::min(micro, feat.size(0) - first)).total;
+          value += loss.item<double>();
+          loss.backward();
+        }
+        values.push_back(value);
+        EXPECT_NEAR(value, values[0], 1e-5) << batch << " " << objective_name << " " << micro;
+        gradients.emplace_back();
+        for (const auto& [name, parameter] : trained) {
+          gradients.back().push_back(parameter.grad().clone());
+          const at::Tensor& whole = gradients[0][gradients.back().size() - 1];
+          EXPECT_LT((parameter.grad() - whole).abs().max().item<double>(),
+                    1e-5 + 1e-4 * whole.abs().max().item<double>())
+              << name << " " << micro;
+        }
+      }
+    }
+  }
 }
 
 TEST(PretrainObjective, ATeacherOfOtherSizesIsRefused) {
