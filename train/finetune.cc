@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "base/config.h"
 #include "base/files.h"
+#include "base/follower.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -31,6 +32,7 @@
 #include "train/finetune_state.h"
 #include "train/not_finite.h"
 #include "train/predict.h"
+#include "train/process_group.h"
 #include "train/process_place.h"
 #include "train/run_folder.h"
 #include "train/schedules.h"
@@ -42,8 +44,8 @@ namespace {
 
 class FinetuneRun {
  public:
-  FinetuneRun(const FinetuneConfig& given, c10::Device device, RunFolder* folder)
-      : given_(given), device_(device), folder_(folder) {}
+  FinetuneRun(const FinetuneConfig& given, c10::Device device, ProcessGroup& group, RunFolder* folder)
+      : given_(given), device_(device), group_(group), folder_(folder) {}
   /// Nothing in the folder changes unless it returns OK.
   absl::Status Begin();
   absl::StatusOr<FinetuneResult> Run();
@@ -55,6 +57,7 @@ class FinetuneRun {
   std::string Note(const EpochSums& sums) const;
   absl::Status TrainEpochs();
   absl::Status Step(const Batch& batch);
+  absl::Status AddGradients(const Batch& batch, EpochSums* sums);
   absl::Status NotFinite(const char* what, double value, const Batch& batch) const;
   absl::Status EndEpoch();
   absl::Status Log(const EpochSums& sums, double validation);
@@ -72,6 +75,7 @@ class FinetuneRun {
 
   const FinetuneConfig& given_;
   const c10::Device device_;
+  ProcessGroup& group_;
   RunFolder* const folder_;  // null: nothing is kept on disk
   FinetuneOrigin origin_;
   std::string checkpoint_hash_;
@@ -128,6 +132,7 @@ absl::Status FinetuneRun::Begin() {
   } else {
     state_ = FreshFinetuneState(origin_, std::move(model), device_);
   }
+  MF_RETURN_IF_ERROR(ShareFinetuneState(origin_, &*state_, &group_));
   if (folder_ == nullptr) return absl::OkStatus();
   MF_RETURN_IF_ERROR(folder_->TruncateLog(resumes ? state_->step : -1));
   if (config().tensorboard()) folder_->StartEvents(resumes ? state_->step : -1);
@@ -142,20 +147,39 @@ absl::Status FinetuneRun::NotFinite(const char* what, double value, const Batch&
   return NotFiniteError(what, value, state_->step + 1, state_->epoch, std::move(shapes), last_saved_);
 }
 
-absl::Status FinetuneRun::Step(const Batch& batch) {
+absl::Status FinetuneRun::AddGradients(const Batch& batch, EpochSums* sums) {
   std::vector<int64_t> labels;
   for (const Draw& draw : batch.draws) labels.push_back(data().train.labels[draw.shape]);
-  const at::Tensor label = at::tensor(labels, at::kLong).to(device_);
+  // The loss is a mean over the whole batch: what this process has of it comes in with its share. Of an
+  // epoch's last batch that may be nothing.
+  std::vector<double> loss_and_right(2);
+  if (batch.size > 0) {
+    const at::Tensor label = at::tensor(labels, at::kLong).to(device_);
+    const at::Tensor pooled = PooledHidden(
+        state_->model, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
+        TypeTensor(batch.type.data(), batch.size, batch.length, device_), pooling_, config().cls_is_causal());
+    const at::Tensor logits = state_->head.Logits(pooled);
+    at::Tensor loss = at::cross_entropy_loss(logits, label);
+    if (batch.size < batch.whole)
+      loss = loss * (static_cast<double>(batch.size) / static_cast<double>(batch.whole));
+    loss.backward();
+    loss_and_right = {loss.item<double>(), logits.detach().argmax(1).eq(label).sum().item<double>()};
+  }
+  MF_RETURN_IF_ERROR(group_.AllReduceSum(loss_and_right));
+  const auto& [loss, right] = std::pair(loss_and_right[0], loss_and_right[1]);
+  if (!std::isfinite(loss)) return NotFinite("the loss", loss, batch);
+  sums->loss += loss * static_cast<double>(batch.whole);
+  sums->samples += batch.whole;
+  sums->right += static_cast<int64_t>(right);
+  return absl::OkStatus();
+}
+
+absl::Status FinetuneRun::Step(const Batch& batch) {
   AdamW& optimizer = state_->optimizer;
+  EpochSums& sums = state_->sums;
   optimizer.ClearGradients();
-  const at::Tensor pooled = PooledHidden(
-      state_->model, FeatureTensor(batch.feat.data(), batch.size, batch.length, device_),
-      TypeTensor(batch.type.data(), batch.size, batch.length, device_), pooling_, config().cls_is_causal());
-  const at::Tensor logits = state_->head.Logits(pooled);
-  const at::Tensor loss = at::cross_entropy_loss(logits, label);
-  const double value = loss.item<double>();
-  if (!std::isfinite(value)) return NotFinite("the loss", value, batch);
-  loss.backward();
+  MF_RETURN_IF_ERROR(AddGradients(batch, &sums));
+  MF_RETURN_IF_ERROR(AllReduceGradients(optimizer.parameters(), &group_));
   const double norm = optimizer.GradientNorm();
   if (!std::isfinite(norm)) return NotFinite("the gradient's norm", norm, batch);
   const bool clip = config().clip_grad_norm() > 0 && norm > config().clip_grad_norm();
@@ -163,14 +187,10 @@ absl::Status FinetuneRun::Step(const Batch& batch) {
   optimizer.SetLearningRate(rate_.At(state_->step));
   optimizer.Step();
   ++state_->step;
-  EpochSums& sums = state_->sums;
-  sums.loss += value * static_cast<double>(batch.size);
   sums.squared_gradients += norm * norm;
-  sums.samples += batch.size;
-  sums.right += logits.detach().argmax(1).eq(label).sum().item<int64_t>();
   ++sums.steps;
-  speed_.AddStep(batch.size);
-  epoch_speed_.AddStep(batch.size);
+  speed_.AddStep(batch.whole);
+  epoch_speed_.AddStep(batch.whole);
   return absl::OkStatus();
 }
 
@@ -183,12 +203,16 @@ absl::StatusOr<std::vector<int64_t>> FinetuneRun::Predict(const LabelledShapes& 
                                .batch = config().batch(),
                                .num_workers = config().num_workers()};
   MF_ASSIGN_OR_RETURN(const at::Tensor logits,
-                      PredictLogits(state_->model, state_->head, shapes, data().length, options));
+                      PredictTogether(state_->model, state_->head, shapes, data().length, options, &group_));
   return PredictedLabels(logits);
 }
 
 absl::Status FinetuneRun::Save() {
   if (folder_ == nullptr) return absl::OkStatus();
+  if (!folder_->writes()) {
+    last_saved_ = folder_->last();
+    return absl::OkStatus();
+  }
   // The best one first: a last checkpoint never stands without the best that it knows of.
   if (best_saved_ != state_->best.epoch)
     MF_RETURN_IF_ERROR(WriteCheckpoint(folder_->best(), BestCheckpoint(*state_, origin_)));
@@ -251,6 +275,8 @@ absl::StatusOr<std::unique_ptr<BatchLoader>> FinetuneRun::OpenLoader() const {
   options.batch = config().batch();
   options.drop_last = false;
   options.num_workers = config().num_workers();
+  options.part = group_.rank();
+  options.parts = group_.size();
   options.length = data().length;
   options.allocate = StagingAllocator(device_);
   options.first_epoch = state_->epoch;
@@ -284,7 +310,9 @@ absl::Status FinetuneRun::TrainEpochs() {
   MF_ASSIGN_OR_RETURN(const std::unique_ptr<BatchLoader> loader, OpenLoader());
   for (Speed* speed : {&speed_, &epoch_speed_, &unsaved_}) speed->Restart();
   while (state_->epoch < config().epochs()) {
-    if (Interrupted()) return Interrupt();
+    // All at the same step, whichever of them was told to stop.
+    MF_ASSIGN_OR_RETURN(const bool interrupted, group_.Any(Interrupted()));
+    if (interrupted) return Interrupt();
     // A run that was stopped during validation has made all steps of its epoch.
     if (state_->sums.steps < BatchesAnEpoch()) {
       MF_ASSIGN_OR_RETURN(const Batch* batch, loader->Next());
@@ -336,17 +364,18 @@ RunStatus FinetuneRun::Status() const {
 absl::StatusOr<FinetuneResult> Finetune(const FinetuneConfig& config) {
   MF_RETURN_IF_ERROR(CheckConfig(config));
   MF_ASSIGN_OR_RETURN(const ProcessPlace place, ReadProcessPlace());
-  if (!place.alone())
-    return absl::InvalidArgumentError(absl::StrCat(
-        "fine-tuning is one process's work, and the environment says that there are ", place.size));
+  SetFollower(place.rank > 0);
   KeepFreedMemory();
   SetTensorThreads(config.num_threads());
-  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(config.device()));
+  MF_ASSIGN_OR_RETURN(const c10::Device device, SelectDevice(DeviceOfProcess(config.device(), place)));
+  MF_RETURN_IF_ERROR(CheckBatchDivides(config.batch(), place));
+  MF_ASSIGN_OR_RETURN(const std::unique_ptr<ProcessGroup> group,
+                      JoinProcessGroup(place, config.dist_timeout_s(), config.dist_backend()));
   std::unique_ptr<RunFolder> folder;
   if (!config.save_dir().empty()) {
-    MF_ASSIGN_OR_RETURN(folder, RunFolder::Open(config.save_dir()));
+    MF_ASSIGN_OR_RETURN(folder, RunFolder::Open(config.save_dir(), group->first()));
   }
-  FinetuneRun run(config, device, folder.get());
+  FinetuneRun run(config, device, *group, folder.get());
   MF_RETURN_IF_ERROR(CatchTensorErrors([&] { return run.Begin(); }));
   absl::StatusOr<FinetuneResult> result = CatchTensorErrors([&] { return run.Run(); });
   if (result.ok()) *result->mutable_provenance() = CollectProvenance("finetune", config);

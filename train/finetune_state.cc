@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "train/same_run.h"
+#include "train/share_checkpoint.h"
 
 namespace manyform {
 namespace {
@@ -146,6 +147,30 @@ absl::StatusOr<FinetuneState> ResumedFinetuneState(const FinetuneOrigin& origin,
       validation.defined() && validation.item<double>() >= 0)
     MF_RETURN_IF_ERROR(ReadBest(best, origin, &state.best));
   return state;
+}
+
+absl::Status ShareFinetuneState(const FinetuneOrigin& origin, FinetuneState* state, ProcessGroup* group) {
+  if (group->alone()) return absl::OkStatus();
+  BestEpoch& best = state->best;
+  MF_RETURN_IF_ERROR(ShareCheckpoint(LastCheckpoint(*state, origin), origin.plan.config.epochs(),
+                                     {&state->epoch, &state->step, &best.epoch, &best.step}, group));
+  const at::Tensor sums = PackSums(state->sums);
+  MF_RETURN_IF_ERROR(group->Broadcast(sums));
+  MF_RETURN_IF_ERROR(UnpackSums("of the first process", sums, &state->sums));
+  if (best.epoch < 0) {
+    best = {};
+    return absl::OkStatus();
+  }
+  const at::Tensor validation = at::scalar_tensor(best.validation, at::kDouble);
+  MF_RETURN_IF_ERROR(group->Broadcast(validation));
+  best.validation = validation.item<double>();
+  if (best.model.empty()) {
+    best.model = Copies(state->model.parameters());
+    best.head = Copies(state->head.parameters());
+  }
+  for (const NamedTensors* tensors : {&best.model, &best.head})
+    for (const auto& [name, tensor] : *tensors) MF_RETURN_IF_ERROR(group->Broadcast(tensor));
+  return absl::OkStatus();
 }
 
 Checkpoint LastCheckpoint(const FinetuneState& state, const FinetuneOrigin& origin) {

@@ -13,6 +13,7 @@
 #include "train/finetune_data.h"
 #include "train/finetune_plan.h"
 #include "train/optimizer.h"
+#include "train/process_group.h"
 
 namespace manyform {
 
@@ -59,6 +60,9 @@ FinetuneState FreshFinetuneState(const FinetuneOrigin& origin, QueryTransformer 
 /// \error as ReadCheckpoint and CheckSameRun.
 absl::StatusOr<FinetuneState> ResumedFinetuneState(const FinetuneOrigin& origin, c10::Device device,
                                                    const std::string& last, const std::string& best);
+
+/// Every process of `group` goes on from what the first one has; see ShareCheckpoint.
+absl::Status ShareFinetuneState(const FinetuneOrigin& origin, FinetuneState* state, ProcessGroup* group);
 
 /// Shares storage with `state`.
 Checkpoint LastCheckpoint(const FinetuneState& state, const FinetuneOrigin& origin);

@@ -142,16 +142,6 @@ TEST_F(FinetuneTest, LoaderThreadsDoNotMatterAndFinishedRunsAreNotRepeated) {
   EXPECT_TRUE(absl::StrContains(Finetune(one).status().message(), "lr 0.002, now 0.1"));
 }
 
-TEST_F(FinetuneTest, OneOfSeveralProcessesIsRefused) {
-  const std::map<std::string, std::string> environment = {
-      {"WORLD_SIZE", "2"}, {"RANK", "0"}, {"MASTER_ADDR", "localhost"}, {"MASTER_PORT", "29500"}};
-  for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
-  const absl::Status status = Finetune(FinetuneConfig()).status();
-  for (const auto& [name, value] : environment) unsetenv(name.c_str());
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(status.message().find("one process"), absl::string_view::npos) << status;
-}
-
 TEST_F(FinetuneTest, AProbeLeavesTheBackboneAlone) {
   FinetuneConfig config = Config();
   config.set_freeze_backbone(true);

@@ -49,6 +49,28 @@ absl::StatusOr<at::Tensor> PredictLogits(const QueryTransformer& model, const Cl
   }
 }
 
+absl::StatusOr<at::Tensor> PredictTogether(const QueryTransformer& model, const ClassifierHead& head,
+                                           const LabelledShapes& shapes, int64_t length,
+                                           const PredictOptions& options, ProcessGroup* group) {
+  if (group->alone()) return PredictLogits(model, head, shapes, length, options);
+  const auto n = static_cast<int64_t>(shapes.shapes.size());
+  const int64_t first = n * group->rank() / group->size(), end = n * (group->rank() + 1) / group->size();
+  LabelledShapes own = {.dataset = shapes.dataset, .shapes = {}, .labels = {}};
+  own.shapes.assign(shapes.shapes.begin() + first, shapes.shapes.begin() + end);
+  at::Tensor logits = at::zeros({n, head.parameters()[1].second.size(0)});
+  absl::Status done;
+  if (first < end) {
+    const absl::StatusOr<at::Tensor> part = PredictLogits(model, head, own, length, options);
+    if (part.ok()) logits.slice(0, first, end).copy_(*part);
+    done = part.status();
+  }
+  MF_ASSIGN_OR_RETURN(const bool cancelled, group->Any(absl::IsCancelled(done)));
+  if (cancelled && done.ok()) done = absl::CancelledError("interrupted");
+  MF_RETURN_IF_ERROR(done);
+  MF_RETURN_IF_ERROR(group->AllReduceSum(logits));
+  return logits;
+}
+
 std::vector<int64_t> PredictedLabels(const at::Tensor& logits) {
   const at::Tensor best = logits.argmax(1);
   return {best.const_data_ptr<int64_t>(), best.const_data_ptr<int64_t>() + best.numel()};

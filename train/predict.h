@@ -10,6 +10,7 @@
 #include "model/classifier_head.h"
 #include "model/pooling.h"
 #include "train/finetune_data.h"
+#include "train/process_group.h"
 
 namespace manyform {
 
@@ -27,6 +28,12 @@ struct PredictOptions {
 absl::StatusOr<at::Tensor> PredictLogits(const QueryTransformer& model, const ClassifierHead& head,
                                          const LabelledShapes& shapes, int64_t length,
                                          const PredictOptions& options);
+
+/// The same by several processes, each of which computes some of the rows and gets all. What cancels one
+/// cancels all. \error as PredictLogits and ProcessGroup.
+absl::StatusOr<at::Tensor> PredictTogether(const QueryTransformer& model, const ClassifierHead& head,
+                                           const LabelledShapes& shapes, int64_t length,
+                                           const PredictOptions& options, ProcessGroup* group);
 
 /// The largest logit of each row; the first of equal ones.
 std::vector<int64_t> PredictedLabels(const at::Tensor& logits);
