@@ -32,8 +32,12 @@ absl::StatusOr<std::vector<int64_t>> TotalsOf(const std::vector<int64_t>& counts
 }
 
 int64_t MicroBatch(int64_t size, int64_t length, int64_t micro_batch, c10::Device device) {
-  if (micro_batch == 0) micro_batch = device.is_cpu() ? std::max<int64_t>(1, kTokensAtOnce / length) : size;
-  const int64_t parts = (size + micro_batch - 1) / micro_batch;
+  int64_t parts = 1;
+  if (micro_batch > 0) {
+    parts = (size + micro_batch - 1) / micro_batch;
+  } else if (device.is_cpu()) {
+    parts = std::clamp<int64_t>((size * length + kTokensAtOnce / 2) / kTokensAtOnce, 1, size);
+  }
   return (size + parts - 1) / parts;
 }
 

@@ -48,8 +48,9 @@ TEST(BatchShareTest, PartsArePutTogether) {
 
 TEST(BatchShareTest, MicroBatchesAreEven) {
   const c10::Device cpu(c10::kCPU), gpu(c10::kCUDA, 0);
-  EXPECT_EQ(MicroBatch(32, 1026, 0, cpu), 7);  // 7 7 7 7 4
-  EXPECT_EQ(MicroBatch(32, 1024, 0, cpu), 8);
+  EXPECT_EQ(MicroBatch(32, 1026, 0, cpu), 8);
+  EXPECT_EQ(MicroBatch(32, 258, 0, cpu), 32);
+  EXPECT_EQ(MicroBatch(32, 1, 0, cpu), 32);
   EXPECT_EQ(MicroBatch(32, 1026, 0, gpu), 32);
   EXPECT_EQ(MicroBatch(3, 100000, 0, cpu), 1);
   EXPECT_EQ(MicroBatch(9, 10, 8, gpu), 5);
