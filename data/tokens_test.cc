@@ -269,6 +269,7 @@ TEST(Sampling, ChoicesThatTakeLongAreKept) {
     };
     std::vector<std::vector<int64_t>> fresh;
     fan.pools.computed = nullptr;
+    fresh.reserve(sizes.size());
     for (const int64_t k : sizes) fresh.push_back(points(k));
     fan.pools.computed = std::make_shared<ComputedPicks>();
     size_t most = 0;

@@ -35,9 +35,9 @@ absl::StatusOr<WholeBatch> GatherBatch(const at::Tensor& type_id, const at::Tens
 absl::StatusOr<std::vector<int64_t>> TotalsOf(const std::vector<int64_t>& counts, ProcessGroup* group);
 
 inline constexpr int64_t kTokensAtOnce = 8192;
-/// How to cut `size` sequences of `length` tokens into parts of at most `micro_batch`, of even sizes: how many
-/// each has but for the last, which may have fewer. 0: on a CPU parts of about kTokensAtOnce tokens, else one.
-/// \pre size > 0
+/// How to cut `size` sequences of `length` tokens into parts of at most `micro_batch`, of even sizes: how
+/// many each has but for the last, which may have fewer. 0: on a CPU parts of about kTokensAtOnce tokens,
+/// else one. \pre size > 0
 int64_t MicroBatch(int64_t size, int64_t length, int64_t micro_batch, c10::Device device);
 
 }  // namespace manyform

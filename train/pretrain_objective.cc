@@ -43,18 +43,18 @@ absl::StatusOr<LoadedModel> LoadTeacher(const PretrainConfig& config, int64_t ma
 
 }  // namespace
 
-PretrainObjective::PretrainObjective(const PretrainConfig& config, DualMaskSchedule dual_mask)
+PretrainObjective::PretrainObjective(const PretrainConfig& config, const DualMaskSchedule& dual_mask)
     : mae_(config.objective() == "mae"),
       mask_ratio_(config.mask_ratio()),
       seed_(config.seed()),
       auxiliary_(AuxiliaryOptionsOf(config)),
-      dual_mask_(std::move(dual_mask)) {}
+      dual_mask_(dual_mask) {}
 
 absl::StatusOr<PretrainObjective> PretrainObjective::Create(const PretrainConfig& config, int64_t max_len,
                                                             int64_t total_batches, const NamedTensors* heads,
                                                             c10::Device device) {
-  MF_ASSIGN_OR_RETURN(DualMaskSchedule dual_mask, DualMaskScheduleOf(config, total_batches));
-  PretrainObjective objective(config, std::move(dual_mask));
+  MF_ASSIGN_OR_RETURN(const DualMaskSchedule dual_mask, DualMaskScheduleOf(config, total_batches));
+  PretrainObjective objective(config, dual_mask);
   if (heads != nullptr) {
     MF_ASSIGN_OR_RETURN(objective.heads_,
                         CheckedAuxiliaryHeads(objective.auxiliary_, config.d_model(), *heads));

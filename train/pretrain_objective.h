@@ -49,7 +49,7 @@ class PretrainObjective {
   const std::string& teacher_hash() const { return teacher_hash_; }
 
  private:
-  PretrainObjective(const PretrainConfig& config, DualMaskSchedule dual_mask);
+  PretrainObjective(const PretrainConfig& config, const DualMaskSchedule& dual_mask);
   bool mae_;
   double mask_ratio_;
   int64_t seed_;
