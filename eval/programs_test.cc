@@ -59,6 +59,26 @@ TEST_F(Programs, UcprWritesPublishedKeysAndExamples) {
       EXPECT_EQ(found, keys.end());
     }
   }
+  ASSERT_EQ(result.ranks_size(), 40);
+  const std::vector<int64_t> ranks(result.ranks().begin(), result.ranks().end());
+  ASSERT_EQ(result.hardest_size(), 5);
+  EXPECT_EQ(result.hardest(0).rank(), *std::max_element(ranks.begin(), ranks.end()));
+  EXPECT_EQ(result.hardest(0).gallery_keys_size(), 5);
+  ASSERT_EQ(result.intervals_size(), 5);
+  for (const MetricInterval& interval : result.intervals()) {
+    EXPECT_LE(interval.low(), MetricOr(result.record(), interval.metric(), NAN)) << interval.metric();
+    EXPECT_GE(interval.high(), MetricOr(result.record(), interval.metric(), NAN)) << interval.metric();
+    EXPECT_LT(interval.low(), interval.high()) << interval.metric();
+  }
+  double right = 0;
+  int64_t queries = 0;
+  for (const ClassRetrieval& one : result.classes()) {
+    EXPECT_GT(one.queries(), 0) << one.name();
+    queries += one.queries();
+    right += one.recall_at_1() * static_cast<double>(one.queries());
+  }
+  EXPECT_EQ(queries, 40);
+  EXPECT_NEAR(right, 40 * MetricOr(result.record(), "r@1", NAN), 1e-9);
   const auto json = nlohmann::json::parse(ValueOrDie(FormatResult(result, ResultFormat::kJson)));
   const auto golden = GoldenJson("ucpr.json")["runs"][0]["metrics"];
   for (const auto& [key, value] : golden.items()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "ATen/ATen.h"
 #include "base/numpy_random.h"
@@ -10,11 +11,30 @@
 namespace manyform {
 namespace {
 
-constexpr int64_t kBlock = 256;
+constexpr int64_t kBlockRows = 256, kBlockScores = int64_t{1} << 24;
 
 bool Better(std::span<const float> scores, int64_t a, int64_t b) {
   return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
 }
+
+// The queries with the largest ranks so far.
+class Hardest {
+ public:
+  Hardest(int64_t count, int64_t nearest) : count_(static_cast<size_t>(count)), nearest_(nearest) {}
+  void Offer(int64_t query, int64_t rank, std::span<const float> scores) {
+    if (count_ == 0 || (listed_.size() == count_ && rank <= listed_.back().rank)) return;
+    const auto place = std::upper_bound(listed_.begin(), listed_.end(), rank,
+                                        [](int64_t r, const ListedQuery& other) { return r > other.rank; });
+    listed_.insert(place, {query, rank, BestItems(scores, nearest_)});
+    if (listed_.size() > count_) listed_.pop_back();
+  }
+  std::vector<ListedQuery> Take() { return std::move(listed_); }
+
+ private:
+  size_t count_;
+  int64_t nearest_;
+  std::vector<ListedQuery> listed_;
+};
 
 }  // namespace
 
@@ -45,8 +65,10 @@ Ranking RankTrueItems(const at::Tensor& query, const at::Tensor& gallery, const 
   Ranking ranking;
   ranking.ranks.reserve(n);
   auto listed = options.listed_queries.begin();
-  for (int64_t first = 0; first < n; first += kBlock) {
-    const int64_t rows = std::min(kBlock, n - first);
+  Hardest hardest(options.hardest, options.nearest);
+  const int64_t block_rows = std::clamp<int64_t>(kBlockScores / std::max<int64_t>(items, 1), 1, kBlockRows);
+  for (int64_t first = 0; first < n; first += block_rows) {
+    const int64_t rows = std::min(block_rows, n - first);
     const at::Tensor block = at::mm(query.narrow(0, first, rows), gallery_t).contiguous();
     const std::span<float> values(block.mutable_data_ptr<float>(), rows * items);
     if (options.tie_break_eps > 0) {
@@ -55,13 +77,16 @@ Ranking RankTrueItems(const at::Tensor& query, const at::Tensor& gallery, const 
     if (scores) scores(first, values);
     for (int64_t i = 0; i < rows; ++i) {
       const std::span<const float> row = values.subspan(i * items, items);
-      ranking.ranks.push_back(RankOf(row, first + i));
+      const int64_t rank = RankOf(row, first + i);
+      ranking.ranks.push_back(rank);
       if (listed != options.listed_queries.end() && *listed == first + i) {
-        ranking.nearest.push_back(BestItems(row, options.nearest));
+        ranking.listed.push_back({first + i, rank, BestItems(row, options.nearest)});
         ++listed;
       }
+      hardest.Offer(first + i, rank, row);
     }
   }
+  ranking.hardest = hardest.Take();
   return ranking;
 }
 

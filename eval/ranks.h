@@ -18,16 +18,23 @@ struct RankOptions {
   /// The best `nearest` gallery items are listed for these queries, in ascending order.
   int64_t nearest = 0;
   std::vector<int64_t> listed_queries;
+  /// As many queries are listed likewise, those whose right answer ranks lowest.
+  int64_t hardest = 0;
+};
+
+struct ListedQuery {
+  int64_t query = 0, rank = 0;
+  std::vector<int64_t> nearest;  ///< best first; equal ones by index
 };
 
 struct Ranking {
   /// (N) from 1: one more than the items that score higher, or equal with a smaller index.
   std::vector<int64_t> ranks;
-  /// Of each listed query, best first; equal ones by index.
-  std::vector<std::vector<int64_t>> nearest;
+  std::vector<ListedQuery> listed;   ///< as they were asked for
+  std::vector<ListedQuery> hardest;  ///< lowest rank first; of equal ones the first query
 };
 
-/// Dot products of (N,d) f32 rows in blocks of 256 queries; memory 256 x N.
+/// Dot products of (N,d) f32 rows in blocks of queries that have at most 64 MiB of scores, or one query's.
 /// \param scores called with (first query, (rows,N) scores) of each block; may be empty.
 Ranking RankTrueItems(const at::Tensor& query, const at::Tensor& gallery, const RankOptions& options,
                       const std::function<void(int64_t, std::span<const float>)>& scores = {});

@@ -38,11 +38,21 @@ TEST(RankOf, AgreesWithAStableSort) {
 TEST(RankTrueItems, BlocksAndNoiseAgreeWithBruteForce) {
   constexpr int64_t n = 600, d = 9;
   const at::Tensor query = RandomRows(n, d, 1), gallery = RandomRows(n, d, 2);
-  RankOptions options = {.tie_break_eps = 0.5, .noise_seed = 11, .nearest = 5};
+  RankOptions options = {.tie_break_eps = 0.5, .noise_seed = 11, .nearest = 5, .hardest = 7};
   for (int64_t i = 0; i < n; i += 2) options.listed_queries.push_back(i);
   const Ranking ranking = RankTrueItems(query, gallery, options);
   ASSERT_EQ(ranking.ranks.size(), n);
-  ASSERT_EQ(ranking.nearest.size(), 300);
+  ASSERT_EQ(ranking.listed.size(), 300);
+  ASSERT_EQ(ranking.hardest.size(), 7);
+  std::vector<int64_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return ranking.ranks[a] > ranking.ranks[b]; });
+  for (size_t i = 0; i < 7; ++i) {
+    EXPECT_EQ(ranking.hardest[i].query, order[i]);
+    EXPECT_EQ(ranking.hardest[i].rank, ranking.ranks[order[i]]);
+    EXPECT_EQ(ranking.hardest[i].nearest.size(), 5);
+  }
 
   NumpyRandomState random(11);
   const std::vector<double> noise = random.NormalVector(0, 1, n * n);
@@ -64,7 +74,7 @@ TEST(RankTrueItems, BlocksAndNoiseAgreeWithBruteForce) {
     EXPECT_NEAR(ranking.ranks[i], higher + 1, near) << "query " << i;
     close_calls += near;
     if (i % 2 == 0 && near == 0 && ranking.ranks[i] <= 5) {
-      EXPECT_EQ(ranking.nearest[i / 2][ranking.ranks[i] - 1], i);
+      EXPECT_EQ(ranking.listed[i / 2].nearest[ranking.ranks[i] - 1], i);
     }
   }
   EXPECT_LT(close_calls, 40) << "the comparison would prove little";

@@ -1,6 +1,8 @@
 #include "eval/ucpr.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "base/provenance.h"
 #include "base/status_macros.h"
 #include "data/token_dataset.h"
+#include "eval/bootstrap.h"
 #include "eval/checkpoint_use.h"
 #include "eval/embed_shapes.h"
 #include "eval/ranks.h"
@@ -22,6 +25,8 @@ namespace manyform {
 namespace {
 
 constexpr int64_t kNearestListed = 5;
+// Noise takes longer than the scores of so many.
+constexpr int64_t kMostWithNoise = 20000;
 
 struct Plan {
   TokenOptions tokens;
@@ -29,6 +34,7 @@ struct Plan {
   EmbedOptions embed;
   std::vector<int64_t> shapes;
   int64_t n_shapes = 0, gallery_seed = 0;
+  double tie_break_eps = 0;
 };
 
 absl::StatusOr<BackendOptions> BackendOf(const UcprConfig& config, const std::string& name) {
@@ -56,6 +62,8 @@ absl::StatusOr<Plan> MakePlan(const UcprConfig& config, const ShapeList& shapes,
   plan.gallery_seed = config.eval_seed_gallery() >= 0 ? config.eval_seed_gallery() : config.eval_seed();
   plan.shapes = FirstShapes(shapes.size(), config.max_files());
   plan.n_shapes = static_cast<int64_t>(plan.shapes.size());
+  const bool noise = config.has_tie_break_eps() || plan.n_shapes <= kMostWithNoise;
+  plan.tie_break_eps = noise ? config.tie_break_eps() : 0;
   return plan;
 }
 
@@ -116,7 +124,7 @@ ResultRecord MakeRecord(const UcprConfig& config, const Plan& plan, const ShapeL
       .Protocol("ablate_point_xyz", config.ablate_point_xyz())
       .Protocol("ablate_point_dist", config.ablate_point_dist())
       .Protocol("pooling", config.pooling())
-      .Protocol("tie_break_eps", config.tie_break_eps())
+      .Protocol("tie_break_eps", plan.tie_break_eps)
       .Protocol("sanity_constant_embed", config.sanity_constant_embed());
   if (plan.query.backend == Backend::kVoxel || plan.gallery.backend == Backend::kVoxel) {
     builder.Protocol("voxel_grid", config.voxel_grid())
@@ -129,6 +137,48 @@ ResultRecord MakeRecord(const UcprConfig& config, const Plan& plan, const ShapeL
   return builder.Finish(label, shapes.fingerprint(), model.hash, "f32");
 }
 
+void SetExample(const ShapeList& shapes, const ListedQuery& listed, RetrievalExample* example) {
+  example->set_query_key(shapes.key(listed.query));
+  for (const int64_t item : listed.nearest) example->add_gallery_keys(shapes.key(item));
+  example->set_rank(listed.rank);
+}
+
+void AddIntervals(const UcprConfig& config, std::span<const int64_t> ranks, UcprResult* result) {
+  if (config.bootstrap() == 0) return;
+  const char* const names[] = {"r@1", "r@5", "r@10", "mAP", "mean_rank"};
+  std::vector<std::vector<double>> columns(std::size(names));
+  for (const int64_t rank : ranks) {
+    const RetrievalScores one = Summarize({&rank, 1});
+    const double values[] = {one.recall_at_1, one.recall_at_5, one.recall_at_10, one.mrr, one.mean_rank};
+    for (size_t i = 0; i < columns.size(); ++i) columns[i].push_back(values[i]);
+  }
+  const std::vector<Interval> intervals =
+      BootstrapMeans(columns, config.bootstrap(), static_cast<uint32_t>(config.eval_seed()));
+  for (size_t i = 0; i < columns.size(); ++i) {
+    MetricInterval& interval = *result->add_intervals();
+    interval.set_metric(names[i]);
+    interval.set_low(intervals[i].low);
+    interval.set_high(intervals[i].high);
+  }
+}
+
+void AddClasses(const ShapeList& shapes, std::span<const int64_t> ranks, UcprResult* result) {
+  std::map<std::string, std::vector<int64_t>> by_class;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    const std::string key = shapes.key(static_cast<int64_t>(i));
+    by_class[key.substr(0, key.find('/'))].push_back(ranks[i]);
+  }
+  for (const auto& [name, own] : by_class) {
+    const RetrievalScores scores = Summarize(own);
+    ClassRetrieval& entry = *result->add_classes();
+    entry.set_name(name);
+    entry.set_queries(static_cast<int64_t>(own.size()));
+    entry.set_recall_at_1(scores.recall_at_1);
+    entry.set_mrr(scores.mrr);
+    entry.set_mean_rank(scores.mean_rank);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<UcprResult> MeasureUcpr(const UcprConfig& config, std::shared_ptr<const ShapeList> shapes,
@@ -139,7 +189,8 @@ absl::StatusOr<UcprResult> MeasureUcpr(const UcprConfig& config, std::shared_ptr
   MF_ASSIGN_OR_RETURN(const auto embedded, EmbedBoth(config, plan, shapes, *model));
   const auto& [query, gallery] = embedded;
 
-  RankOptions rank_options = {.tie_break_eps = config.tie_break_eps(), .nearest = kNearestListed};
+  RankOptions rank_options = {
+      .tie_break_eps = plan.tie_break_eps, .nearest = kNearestListed, .hardest = config.hardest()};
   rank_options.noise_seed = static_cast<uint32_t>(static_cast<uint64_t>(config.eval_seed()) * 1000003u +
                                                   static_cast<uint64_t>(plan.gallery_seed));
   rank_options.listed_queries = ExampleQueries(config.examples(), plan.n_shapes);
@@ -147,13 +198,11 @@ absl::StatusOr<UcprResult> MeasureUcpr(const UcprConfig& config, std::shared_ptr
                                         trace != nullptr ? trace->scores : decltype(trace->scores)());
   UcprResult result;
   *result.mutable_record() = MakeRecord(config, plan, *shapes, *model, Summarize(ranking.ranks));
-  for (size_t i = 0; i < rank_options.listed_queries.size(); ++i) {
-    const int64_t shape = rank_options.listed_queries[i];
-    RetrievalExample& example = *result.add_examples();
-    example.set_query_key(shapes->key(shape));
-    for (const int64_t item : ranking.nearest[i]) example.add_gallery_keys(shapes->key(item));
-    example.set_rank(ranking.ranks[shape]);
-  }
+  AddIntervals(config, ranking.ranks, &result);
+  AddClasses(*shapes, ranking.ranks, &result);
+  for (const ListedQuery& listed : ranking.listed) SetExample(*shapes, listed, result.add_examples());
+  for (const ListedQuery& listed : ranking.hardest) SetExample(*shapes, listed, result.add_hardest());
+  result.mutable_ranks()->Add(ranking.ranks.begin(), ranking.ranks.end());
   if (trace != nullptr) {
     trace->query = query;
     trace->gallery = gallery;
