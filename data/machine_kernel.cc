@@ -4,13 +4,6 @@
 namespace manyform {
 namespace {
 
-#if defined(__AVX512F__)
-#define MF_VECTOR_BYTES 64
-#elif defined(__AVX2__)
-#define MF_VECTOR_BYTES 32
-#else
-#define MF_VECTOR_BYTES 16
-#endif
 typedef float Vector __attribute__((vector_size(MF_VECTOR_BYTES), may_alias, aligned(4)));
 // Independent chains of multiply and add, so that neither latency nor memory is what is measured.
 constexpr int kChains = 8, kWidth = MF_VECTOR_BYTES / 4;

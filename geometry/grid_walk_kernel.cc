@@ -8,19 +8,12 @@
 namespace manyform {
 namespace {
 
-#if defined(__AVX512F__)
-#define MF_LANES 8
-#elif defined(__AVX2__)
-#define MF_LANES 4
-#else
-#define MF_LANES 2
-#endif
-constexpr int kLanes = MF_LANES, kRays = 16, kVectors = kRays / kLanes;
+constexpr int kLanes = MF_VECTOR_BYTES / 8, kRays = 16, kVectors = kRays / kLanes;
 
-typedef double Doubles __attribute__((vector_size(MF_LANES * 8)));
-typedef int64_t Longs __attribute__((vector_size(MF_LANES * 8)));
-typedef float Floats __attribute__((vector_size(MF_LANES * 4)));
-typedef int32_t Ints __attribute__((vector_size(MF_LANES * 4)));
+typedef double Doubles __attribute__((vector_size(MF_VECTOR_BYTES)));
+typedef int64_t Longs __attribute__((vector_size(MF_VECTOR_BYTES)));
+typedef float Floats __attribute__((vector_size(MF_VECTOR_BYTES / 2)));
+typedef int32_t Ints __attribute__((vector_size(MF_VECTOR_BYTES / 2)));
 
 inline Doubles ToDouble(Floats v) { return __builtin_convertvector(v, Doubles); }
 inline Floats ToFloat(Doubles v) { return __builtin_convertvector(v, Floats); }

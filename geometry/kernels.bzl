@@ -16,8 +16,10 @@ _INSTRUCTIONS = {
     ],
 }
 
+_VECTOR_BYTES = {"Portable": 16, "Avx2": 32, "Avx512": 64}
+
 def kernel_library(name, define, function):
-    """<name>.cc, once for each of them; the function it defines, `define` in the source, is <function><instructions>."""
+    """<name>.cc, once for each of them; the function it defines, `define` in the source, is <function><instructions>; a vector has MF_VECTOR_BYTES."""
     for instructions, copts in _INSTRUCTIONS.items():
         mf_library(
             name = name + "_" + instructions.lower(),
@@ -31,7 +33,10 @@ def kernel_library(name, define, function):
                 "-Wno-maybe-uninitialized",
                 "-Wno-unknown-warning-option",
             ],
-            local_defines = ["%s=%s%s" % (define, function, instructions)],
+            local_defines = [
+                "%s=%s%s" % (define, function, instructions),
+                "MF_VECTOR_BYTES=%d" % _VECTOR_BYTES[instructions],
+            ],
             visibility = ["//visibility:private"],
         )
     mf_library(

@@ -166,11 +166,11 @@ absl::Status FinetuneRun::AddGradients(const Batch& batch, EpochSums* sums) {
     loss_and_right = {loss.item<double>(), logits.detach().argmax(1).eq(label).sum().item<double>()};
   }
   MF_RETURN_IF_ERROR(group_.AllReduceSum(loss_and_right));
-  const auto& [loss, right] = std::pair(loss_and_right[0], loss_and_right[1]);
+  const double loss = loss_and_right[0];
   if (!std::isfinite(loss)) return NotFinite("the loss", loss, batch);
   sums->loss += loss * static_cast<double>(batch.whole);
   sums->samples += batch.whole;
-  sums->right += static_cast<int64_t>(right);
+  sums->right += static_cast<int64_t>(loss_and_right[1]);
   return absl::OkStatus();
 }
 
