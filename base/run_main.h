@@ -37,8 +37,9 @@ int RunMain(int argc, char** argv, std::string_view about,
   Result result;
   return RunMainUntyped(argc, argv, about, config, result, [&]() -> absl::Status {
     absl::StatusOr<Result> made = function(config);
-    if (made.ok()) result = *std::move(made);
-    return made.status();
+    if (!made.ok()) return made.status();
+    result = *std::move(made);
+    return absl::OkStatus();
   });
 }
 

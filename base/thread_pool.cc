@@ -90,7 +90,7 @@ absl::Status ParallelFor(int64_t n, int num_threads, const std::function<absl::S
     std::vector<std::jthread> others;
     try {
       for (int64_t t = 1; t < threads; ++t) others.emplace_back([&loop] { loop.Work(); });
-    } catch (const std::system_error&) {
+    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch)
       // A machine out of threads: those there are do it all.
     }
     loop.Work();

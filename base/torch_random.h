@@ -16,7 +16,7 @@ class TorchCpuRandom {
  public:
   explicit TorchCpuRandom(uint64_t seed) : words_(static_cast<uint32_t>(seed)) {}
   /// Goes on from where `words` is.
-  explicit TorchCpuRandom(NumpyRandomState words) : words_(std::move(words)) {}
+  explicit TorchCpuRandom(const NumpyRandomState& words) : words_(words) {}
 
   /// torch.rand, single precision: in [0,1), 24 bits of one word.
   float Rand() { return static_cast<float>(words_.Next32() & 0xffffff) * 0x1p-24f; }

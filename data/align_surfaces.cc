@@ -76,6 +76,7 @@ class Surface {
   }
   bool ok() const { return nearest_.has_value(); }
   const PointsD& points() const { return points_; }
+  // NOLINTBEGIN(bugprone-unchecked-optional-access): callers have asked ok().
   const NearestPoints& nearest() const { return *nearest_; }
   const Matrix3d& axes() const { return axes_; }  // columns, smallest eigenvalue first
   const Vector3d& values() const { return values_; }
@@ -89,6 +90,7 @@ class Surface {
     }
     return SpacingOf(std::move(distances));
   }
+  // NOLINTEND(bugprone-unchecked-optional-access)
 
  private:
   PointsD points_;

@@ -118,7 +118,7 @@ class ShapeAudit {
   }
 
   void CompareLayout(const NpzReader& npz) {
-    if (!shape_.listed || shape_.size != shape_.entry.file_size()) return;
+    if (!shape_.listed || !root_.manifest || shape_.size != shape_.entry.file_size()) return;
     const ArrayLayout expected = root_.manifest->layouts(shape_.entry.layout());
     if (LayoutOf(npz).SerializeAsString() == expected.SerializeAsString()) return;
     AddSource("changed_file", "its arrays or their places are not the manifest's");

@@ -92,7 +92,7 @@ class ValueCheck {
   }
 
  private:
-  void Report(absl::string_view kind, std::string_view name, std::string text,
+  void Report(absl::string_view kind, std::string_view name, absl::string_view text,
               const std::vector<double>& numbers = {}) {
     findings_.push_back(MakeFinding(kind, "error", absl::StrCat(ToAbsl(name), " ", text), numbers));
   }
@@ -124,8 +124,8 @@ class ValueCheck {
   bool Shaped(const Rule& rule, const AuditArray& array) {
     const std::vector<int64_t>& shape = array.shape;
     const AuditArray* like = rule.like.empty() ? nullptr : arrays_.Find(rule.like);
-    const std::string rows = like == nullptr || like->shape.empty() ? "N" : absl::StrCat(like->shape[0]);
-    const bool known = rows != "N";
+    if (like != nullptr && like->shape.empty()) like = nullptr;
+    const std::string rows = like == nullptr ? "N" : absl::StrCat(like->shape[0]);
     bool right = false;
     std::string expected;
     switch (rule.kind) {
@@ -133,17 +133,18 @@ class ValueCheck {
       case Kind::kPoints:
       case Kind::kUnit:
       case Kind::kUnitOrZero:
-        right = shape.size() == 2 && shape[1] == 3 && shape[0] > 0 && (!known || shape[0] == like->shape[0]);
+        right = shape.size() == 2 && shape[1] == 3 && shape[0] > 0 &&
+                (like == nullptr || shape[0] == like->shape[0]);
         expected = absl::StrCat("(", rows, ", 3)");
         break;
       case Kind::kGrid:
       case Kind::kBinaryGrid:
         right = shape.size() == 3 && shape[0] == shape[1] && shape[1] == shape[2] && shape[0] > 0 &&
-                (!known || shape == like->shape);
-        expected = known ? ShapeText(like->shape) : "(G, G, G)";
+                (like == nullptr || shape == like->shape);
+        expected = like == nullptr ? "(G, G, G)" : ShapeText(like->shape);
         break;
       default:
-        right = shape.size() == 1 && shape[0] > 0 && (!known || shape[0] == like->shape[0]);
+        right = shape.size() == 1 && shape[0] > 0 && (like == nullptr || shape[0] == like->shape[0]);
         expected = absl::StrCat("(", rows, ")");
     }
     if (!right)

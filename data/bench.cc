@@ -250,7 +250,8 @@ absl::Status TimeThreads(const BenchConfig& config, const std::vector<std::strin
 
 absl::StatusOr<BenchResult> Bench(const BenchConfig& config) {
   MF_ASSIGN_OR_RETURN(const std::vector<std::string> paths, ModelPaths(config));
-  const std::string scratch = config.scratch(), cache = JoinPath(scratch, "cache");
+  const std::string& scratch = config.scratch();
+  const std::string cache = JoinPath(scratch, "cache");
   const bool was_there = FileExists(scratch);
   const auto clean = absl::MakeCleanup([&] {
     std::error_code ignored;

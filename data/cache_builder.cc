@@ -145,7 +145,7 @@ absl::StatusOr<BuildCacheResult> BuildCache(const BuildCacheConfig& given) {
   collection.least_bytes_per_shape = LeastDeflatedSize(config.pt_pool());
   collection.notes = SplitLists(meshes);
   collection.make = [&config](ShapeEntry* shape) { return MakeShape(config, shape); };
-  MF_ASSIGN_OR_RETURN(const CollectionOutcome outcome, BuildCollection(std::move(collection)));
+  MF_ASSIGN_OR_RETURN(const CollectionOutcome outcome, BuildCollection(collection));
   return ResultOf(outcome);
 }
 

@@ -238,7 +238,7 @@ class Builder {
     outcome.built = num_shapes() - outcome.skipped - num_failed;
     if (seconds_ > 0) outcome.shapes_per_second = static_cast<double>(outcome.built) / seconds_;
     MF_RETURN_IF_ERROR(shard_.is_everything() ? WriteWhole(std::move(manifest), &outcome)
-                                              : WritePart(std::move(manifest), &outcome));
+                                              : WritePart(manifest, &outcome));
     MF_RETURN_IF_ERROR(journal_->Finish());
     LogLine(absl::StrFormat("%s: %d built, %d already there, %d failed; %s", outcome.manifest, outcome.built,
                             outcome.skipped, num_failed,
@@ -264,7 +264,7 @@ class Builder {
     return absl::OkStatus();
   }
 
-  absl::Status WritePart(CacheManifest manifest, CollectionOutcome* outcome) const {
+  absl::Status WritePart(const CacheManifest& manifest, CollectionOutcome* outcome) const {
     ShardPart part;
     part.set_program(collection_.program);
     part.set_shard(shard_.index);
@@ -319,7 +319,7 @@ void SayWhatIsTakenOver(const BuildRecords& records, Shard shard, const Collecti
 
 }  // namespace
 
-absl::StatusOr<CollectionOutcome> BuildCollection(Collection collection) {
+absl::StatusOr<CollectionOutcome> BuildCollection(const Collection& collection) {
   MF_ASSIGN_OR_RETURN(const Shard shard, ParseShard(collection.shard));
   // Destroyed after the journal, whose file shares its folder.
   MF_ASSIGN_OR_RETURN(

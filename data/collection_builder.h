@@ -19,6 +19,6 @@ namespace manyform {
 /// (never for a shard: the others may have better ones); ResourceExhausted, with sizes, if the disk has no
 /// room, before or while writing; Cancelled after an interrupt (the next run goes on); FailedPrecondition if
 /// the folder is another's (see PlanBuild) or being built by another process.
-absl::StatusOr<CollectionOutcome> BuildCollection(Collection collection);
+absl::StatusOr<CollectionOutcome> BuildCollection(const Collection& collection);
 
 }  // namespace manyform

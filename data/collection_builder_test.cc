@@ -18,13 +18,13 @@ namespace manyform {
 namespace {
 
 CollectionOutcome MustBuild(Collection collection) {
-  auto outcome = BuildCollection(std::move(collection));
+  auto outcome = BuildCollection(collection);
   EXPECT_TRUE(outcome.ok()) << outcome.status();
   return outcome.ok() ? *std::move(outcome) : CollectionOutcome();
 }
 
 void ExpectRefused(Collection collection, absl::string_view why) {
-  const auto status = BuildCollection(std::move(collection)).status();
+  const auto status = BuildCollection(collection).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_TRUE(absl::StrContains(status.message(), why)) << status;
 }
@@ -106,7 +106,7 @@ TEST_F(Build, AFailureOfTheMachineEndsItAndTheNextRunGoesOn) {
       if (++calls == 6) return absl::ResourceExhaustedError("no memory for it");
       return make(shape);
     };
-    const auto status = BuildCollection(std::move(broken)).status();
+    const auto status = BuildCollection(broken).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
     EXPECT_FALSE(FileExists(out + "/manifest.binpb"));
     EXPECT_TRUE(FileExists(out + "/_meta"));

@@ -1,6 +1,7 @@
 #include "data/hdf5_reader.h"
 
 // The library leaks, and asks for sizes that damage has written; both end well.
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the sanitizer's name.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0:allocator_may_return_null=1"; }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

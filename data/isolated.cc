@@ -28,6 +28,7 @@ uint64_t AddressSpace() {
   FILE* const file = fopen("/proc/self/statm", "r");
   if (file == nullptr) return 0;
   unsigned long pages = 0;  // NOLINT(google-runtime-int): what %lu reads
+  // NOLINTNEXTLINE(bugprone-unchecked-string-to-number-conversion): the kernel writes numbers that fit.
   const bool read = fscanf(file, "%lu", &pages) == 1;
   fclose(file);
   return read ? uint64_t{pages} * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;

@@ -62,6 +62,7 @@ int64_t ResidentBytes() {
   malloc_trim(0);
   int64_t pages = 0, resident = 0;
   FILE* file = fopen("/proc/self/statm", "r");
+  // NOLINTNEXTLINE(bugprone-unchecked-string-to-number-conversion): the kernel writes numbers that fit.
   if (file == nullptr || fscanf(file, "%ld %ld", &pages, &resident) != 2) abort();
   fclose(file);
   return resident * sysconf(_SC_PAGESIZE);

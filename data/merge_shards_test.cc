@@ -25,7 +25,7 @@ class Shards : public testing::Test {
     return collection;
   }
   static void MustBuild(Collection collection) {
-    const auto outcome = BuildCollection(std::move(collection));
+    const auto outcome = BuildCollection(collection);
     ASSERT_TRUE(outcome.ok()) << outcome.status();
   }
   void BuildShards(const std::string& out, int n) const {

@@ -52,6 +52,7 @@ void BM_Migrate(benchmark::State& state, const std::string& what) {
   for (auto _ : state) {
     const auto file = MappedFile::Open(path);
     const auto npz = NpzReader::Open(path);
+    if (!file.ok() || !npz.ok()) return state.SkipWithError("cannot read the shape");
     const auto migrated = MigratedBytes(config, *npz, (*file)->bytes(), path);
     if (!migrated.ok() || !WriteFileAtomically(path, **migrated).ok()) return state.SkipWithError("failed");
     bytes += 2 * (*migrated)->size();

@@ -143,7 +143,7 @@ class TextRows {
         double length = 0;
         if (!scan_.Number(&length)) return false;
         if (!(length >= 0)) return false;
-        for (double k = 0; k < length; ++k) {
+        for (uint64_t k = 0; static_cast<double>(k) < length; ++k) {
           if (!scan_.Number(&value)) return false;
           if (property.column >= 0) list->push_back(value);
         }
@@ -236,6 +236,7 @@ template <class Rows>
 absl::Status VisitRows(const PlyHeader& header, Rows rows, size_t left, const std::string& path,
                        const std::function<PlyRowVisitor(const PlyElement&)>& visit_element) {
   std::vector<PlyRowVisitor> visitors;
+  visitors.reserve(header.elements.size());
   for (const PlyElement& element : header.elements) visitors.push_back(visit_element(element));
   while (!visitors.empty() && visitors.back() == nullptr) visitors.pop_back();
   std::vector<double> list;

@@ -316,7 +316,7 @@ absl::StatusOr<BuildScanCacheResult> BuildScanCache(const BuildScanCacheConfig& 
     if (arrays.ok() && shape->scan().resampled()) ++resampled;
     return arrays;
   };
-  MF_ASSIGN_OR_RETURN(CollectionOutcome outcome, BuildCollection(std::move(collection)));
+  MF_ASSIGN_OR_RETURN(CollectionOutcome outcome, BuildCollection(collection));
 
   BuildScanCacheResult result;
   result.set_built(outcome.built);

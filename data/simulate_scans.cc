@@ -212,7 +212,7 @@ absl::StatusOr<SimulateScansResult> SimulateScans(const SimulateScansConfig& giv
     if (arrays.ok() && shape->scan().resampled()) ++resampled;
     return arrays;
   };
-  MF_ASSIGN_OR_RETURN(CollectionOutcome outcome, BuildCollection(std::move(collection)));
+  MF_ASSIGN_OR_RETURN(CollectionOutcome outcome, BuildCollection(collection));
 
   result.set_built(outcome.built);
   result.set_skipped(outcome.skipped);

@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<std::string>> ListFolders(const std::string& root, co
 
 absl::StatusOr<std::vector<std::string>> ListKeys(const std::string& root, const std::string& split) {
   std::vector<std::string> keys;
-  if (FileExists(JoinPath(root, std::string(kManifestName)))) {
+  if (FileExists(JoinPath(root, kManifestName))) {
     MF_ASSIGN_OR_RETURN(const CacheManifest manifest, ReadManifest(root));
     NoteInput(root, SplitFingerprint(manifest, split));
     for (const ShapeEntry& entry : manifest.shapes()) {

@@ -112,6 +112,7 @@ TEST(Tokens, EveryDrawIsThePublishedOne) {
       // "choice(400, size=12, replace=False)", or from an array, that of the points no order names.
       int n = 0, k = 0;
       char replace[8] = "";
+      // NOLINTNEXTLINE(bugprone-unchecked-string-to-number-conversion): the golden file's own small numbers.
       ASSERT_EQ(sscanf(call.c_str() + call.find_first_of("0123456789"), "%d%*[^0-9]%d, replace=%7[A-Za-z]",
                        &n, &k, replace),
                 3);

@@ -42,9 +42,7 @@ struct TestSet {
 };
 
 // The text of the option, else of fine-tuning's.
-const std::string& Or(const std::string& own, const std::string& trained) {
-  return own.empty() ? trained : own;
-}
+std::string Or(const std::string& own, const std::string& trained) { return own.empty() ? trained : own; }
 
 absl::StatusOr<Classifier> ReadClassifier(const ClassifyConfig& config, c10::Device device) {
   const std::string& path = config.ckpt();
@@ -94,8 +92,8 @@ absl::Status SetOptions(const ClassifyConfig& config, const Classifier& classifi
 }
 
 absl::StatusOr<TestSet> OpenTestSet(const ClassifyConfig& config, const Classifier& classifier) {
-  const std::string& root = Or(config.cache_root(), classifier.trained.cache_root());
-  const std::string& split = Or(config.split(), classifier.trained.test_split());
+  const std::string root = Or(config.cache_root(), classifier.trained.cache_root());
+  const std::string split = Or(config.split(), classifier.trained.test_split());
   MF_ASSIGN_OR_RETURN(ShapeList list, ShapeList::Open(root, split));
   NoteInput(absl::StrCat(root, "/", split), list.fingerprint());
   const std::vector<std::string>& known = classifier.class_names;

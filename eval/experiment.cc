@@ -225,6 +225,7 @@ std::vector<std::string> AssumptionNotes(const Experiment& experiment) {
     }
   }
   std::vector<std::string> notes;
+  notes.reserve(rows_of.size());
   for (const auto& [what, rows] : rows_of)
     notes.push_back(absl::StrCat("* ", absl::StrJoin(rows, ", "), ": ", what));
   return notes;

@@ -123,6 +123,7 @@ class Rows {
       const int down = below >= 0 ? i - filled_[below] : kMaxShortSide;
       const int k = up < down ? up : down;
       if (!Useful(best, k)) break;
+      // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound): down is the larger where below is -1.
       const int j = up < down ? filled_[above++] : filled_[below--];
       best = Least(best, row_[j] + Squared(k));
     }

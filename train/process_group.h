@@ -47,7 +47,7 @@ class ProcessGroup {
   // Of contiguous tensors on the CPU.
   virtual absl::Status Sum(const at::Tensor& tensor);
   virtual absl::Status Copy(const at::Tensor& tensor);
-  const ProcessPlace place_;
+  const ProcessPlace place_{};
 };
 
 /// Meets the others at place.master over TCP; a lone process needs none. A call that waits longer than

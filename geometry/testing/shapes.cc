@@ -21,6 +21,7 @@ TriangleMesh FromLists(const std::vector<Eigen::RowVector3d>& vertices,
 
 TriangleMesh BoxMesh(double half_x, double half_y, double half_z) {
   std::vector<Eigen::RowVector3d> vertices;
+  vertices.reserve(8);
   for (int i = 0; i < 8; ++i) {
     vertices.push_back({i & 4 ? half_x : -half_x, i & 2 ? half_y : -half_y, i & 1 ? half_z : -half_z});
   }

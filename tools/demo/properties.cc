@@ -75,7 +75,8 @@ absl::StatusOr<std::string> Unescape(absl::string_view text, int line) {
     if (c == 'u') {
       uint32_t unit = 0;
       for (int digit = 0; digit < 4; ++digit) {
-        if (++i >= text.size() || !absl::ascii_isxdigit(text[i])) {
+        ++i;
+        if (i >= text.size() || !absl::ascii_isxdigit(text[i])) {
           return absl::InvalidArgumentError(
               absl::StrFormat("line %d: \\u needs four hexadecimal digits", line));
         }

@@ -2,8 +2,8 @@
 # setup.sh [--dev] [--wheels DIR] [--debs DIR]
 # setup.sh --download DIR
 #
-# Makes a Debian 12 machine ready: installs the packages of packages.txt (with --dev, those of
-# packages_dev.txt too) and the pinned LibTorch. What is there already is left alone: a second call
+# Makes a Debian 12 machine ready: installs the packages of packages.txt and the pinned LibTorch; with
+# --dev, those of packages_dev.txt and the pinned clang-tidy too. What is there already is left alone: a second call
 # says nothing, needs no network and no root.
 #
 # Without network: --download, on another machine, collects everything in DIR/debs and DIR/wheels; here
@@ -15,10 +15,12 @@ wheels=${MANYFORM_WHEELS:-$here/wheels}
 debs=${MANYFORM_DEBS:-$here/debs}
 lists=("$here/packages.txt")
 download=
+dev=
+clang_tidy_pin=$here/../workspace/clang_tidy/wheel.txt
 
 while (($#)); do
   case $1 in
-    --dev) lists+=("$here/packages_dev.txt") ;;
+    --dev) dev=1; lists+=("$here/packages_dev.txt") ;;
     --wheels) wheels=${2:?--wheels needs a folder}; shift ;;
     --debs) debs=${2:?--debs needs a folder}; shift ;;
     --download) download=${2:?--download needs a folder}; shift ;;
@@ -92,6 +94,29 @@ EOF
   return 1
 }
 
+# Where @clang_tidy looks for it.
+install_clang_tidy() {
+  local version prefix sha from=() wheel
+  read -r version sha < <(sed -n 's/^clang-tidy==\(\S*\) --hash=sha256:/\1 /p' "$clang_tidy_pin")
+  prefix=/opt/clang-tidy-$version
+  [ ! -e "$prefix" ] || return 0
+  [ -w /opt ] || prefix=${HOME:?}/.local/share/manyform/clang-tidy-$version
+  [ ! -e "$prefix" ] || return 0
+  for wheel in "$wheels"/clang_tidy-*.whl; do
+    [ ! -e "$wheel" ] || from=(--no-index --find-links "$wheels")
+  done
+  say "installing clang-tidy $version in $prefix"
+  mkdir -p "${prefix%/*}"
+  rm -rf "$prefix.part"
+  if ! python3 -m pip install --quiet --root-user-action=ignore --disable-pip-version-check --no-deps --require-hashes \
+    --only-binary=:all: "${from[@]}" --target "$prefix.part" -r "$clang_tidy_pin"; then
+    say "without network: bring clang-tidy $version's wheel (sha256 $sha) to $wheels;"
+    say "on a machine with network, tools/setup/setup.sh --download DIR collects it"
+    return 1
+  fi
+  mv "$prefix.part" "$prefix"
+}
+
 # As if nothing were installed: the other machine may have less than this one.
 download_all() {
   mkdir -p "$download"
@@ -105,6 +130,8 @@ download_all() {
     -o Dir::State::status=/dev/null -o Dir::Cache::archives="$download/debs" $(listed)
   rm -rf "$download/debs/partial" "$download/debs/lock"
   "$here/install_libtorch.py" --download "$download/wheels"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
+    --only-binary=:all: --dest "$download/wheels" -r "$clang_tidy_pin"
 }
 
 if ! command -v dpkg-query > /dev/null; then
@@ -117,3 +144,4 @@ if [ -n "$download" ]; then
 fi
 install_packages
 "$here/install_libtorch.py" --wheels "$wheels"
+[ -z "$dev" ] || install_clang_tidy

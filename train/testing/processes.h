@@ -21,6 +21,7 @@ inline std::vector<pid_t> StartProcesses(const std::string& program,
                                          const std::string& log) {
   const std::string port = absl::StrCat(FreePort());
   std::vector<pid_t> children;
+  children.reserve(arguments.size());
   for (size_t rank = 0; rank < arguments.size(); ++rank)
     children.push_back(StartProgram(program, arguments[rank], absl::StrCat(log, ".", rank),
                                     {{"RANK", absl::StrCat(rank)},
