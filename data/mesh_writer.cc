@@ -67,4 +67,16 @@ absl::Status WriteMesh(const std::string& path, const TriangleMesh& mesh) {
   return WriteFileAtomically(path, is_ply ? PlyBytes(mesh) : ObjText(mesh));
 }
 
+absl::Status WritePoints(const std::string& path, const PointsFRef& points) {
+  if (!absl::EndsWithIgnoreCase(path, ".ply"))
+    return absl::UnimplementedError(absl::StrCat(path, ": point clouds are written as .ply"));
+  if (!points.allFinite())
+    return absl::InvalidArgumentError(absl::StrCat(path, ": a point's coordinate is not finite"));
+  std::string bytes = absl::StrCat("ply\nformat binary_little_endian 1.0\nelement vertex ", points.rows(),
+                                   "\nproperty float x\nproperty float y\nproperty float z\nend_header\n");
+  const PointsF rows = points;  // without gaps between them
+  AppendBytes(rows.data(), rows.size(), &bytes);
+  return WriteFileAtomically(path, bytes);
+}
+
 }  // namespace manyform

@@ -1,5 +1,5 @@
 /// \file
-/// Triangle meshes to files that MeshLab and its like open.
+/// Triangle meshes and point clouds to files that MeshLab and its like open.
 #pragma once
 
 #include <string>
@@ -15,5 +15,9 @@ namespace manyform {
 /// \error InvalidArgument with the path if the mesh has no vertices or faces, an index without vertex or a
 /// coordinate that is not finite; Unimplemented for another ending; otherwise as WriteFileAtomically.
 absl::Status WriteMesh(const std::string& path, const TriangleMesh& mesh);
+
+/// A point cloud as binary .ply, single precision. \error InvalidArgument with the path for a coordinate that
+/// is not finite; Unimplemented for another ending; otherwise as WriteFileAtomically.
+absl::Status WritePoints(const std::string& path, const PointsFRef& points);
 
 }  // namespace manyform

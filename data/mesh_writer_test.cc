@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/files.h"
 #include "data/mesh_reader.h"
+#include "data/ply_points.h"
 #include "geometry/testing/shapes.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -66,6 +67,22 @@ TEST(WriteMesh, RefusesAndLeavesTheFileAlone) {
   refused("kept.ply", bad, absl::StatusCode::kInvalidArgument);
   refused("mesh.stl", good, absl::StatusCode::kUnimplemented);
   EXPECT_EQ(*ReadFile(Path("kept.ply")), "before");
+}
+
+TEST(WritePoints, ComeBackToTheBit) {
+  PointsF points(4, 3);
+  points << 0, -1, 2, 1e-30f, 0.1f, 3e8f, -0.0f, 1, 1, 5, 6, 7;
+  ASSERT_TRUE(WritePoints(Path("points.ply"), points).ok());
+  const std::string bytes = *ReadFile(Path("points.ply"));
+  const std::span<const uint8_t> view(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  const auto read = ParsePlyVertices(view, "points.ply");
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_EQ(read->count, 4);
+  for (int i = 0; i < 12; ++i) EXPECT_EQ(read->values[i], double{points.data()[i]});
+  ASSERT_TRUE(WritePoints(Path("none.ply"), PointsF(0, 3)).ok());
+  points(2, 2) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(WritePoints(Path("points.ply"), points).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(WritePoints(Path("points.xyz"), points.topRows(1)).code(), absl::StatusCode::kUnimplemented);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <optional>
@@ -56,29 +57,48 @@ void AddUcpr(const MeasuredFile& file, std::vector<Measurement>* out) {
   }
 }
 
+/// What a completion was asked, as far as it is not the usual: settings whose numbers are no rivals.
+std::string CompletionColumn(const ResultRecord& record) {
+  std::string where;
+  if (const std::string context = Plain(record, "context_backend");
+      !context.empty() && context != "pointcloud_noray")
+    where = " from " + context;
+  if (const std::string source = Plain(record, "query_source"); source != "pool" && !source.empty()) {
+    absl::StrAppend(&where, " ", source);
+    if (const std::string mode = Plain(record, "grid_sample_mode"); mode != "uniform")
+      absl::StrAppend(&where, " ", mode);
+  }
+  const std::string test = Plain(record, "context_mode_test"), train = Plain(record, "context_mode_train");
+  if (test == "none") where += " without context";
+  if (test == "mismatch") where += " with another's context";
+  if (!IsTrue(record, "baseline_only") && train != "normal" && train != test && !train.empty())
+    absl::StrAppend(&where, " (head: ", train, ")");
+  if (IsTrue(record, "legacy_transductive")) where += " transductive";
+  return where;
+}
+
 void AddCpac(const MeasuredFile& file, std::vector<Measurement>* out) {
   const ResultRecord& record = file.record();
-  std::string where;
-  if (const std::string context = Plain(record, "context_backend"); context != "pointcloud_noray")
-    where = " from " + context;
-  if (Plain(record, "query_source") == "grid") {
-    where += " grid";
-    if (const std::string mode = Plain(record, "grid_sample_mode"); mode != "uniform") where += " " + mode;
-  }
+  const std::string where = CompletionColumn(record);
   struct Key {
     const char* metric;
     const char* name;
     bool error;
+    bool percent;
   };
-  constexpr Key kKeys[] = {{"mae", "MAE", true},
-                           {"rmse", "RMSE", true},
-                           {"iou@tau", "IoU", false},
-                           {"near@tau_report.mae", "MAE near", true},
-                           {"near@tau_report.iou@tau", "IoU near", false}};
+  constexpr Key kKeys[] = {{"mae", "MAE", true, false},
+                           {"rmse", "RMSE", true, false},
+                           {"iou@tau", "IoU", false, true},
+                           {"near@tau_report.mae", "MAE near", true, false},
+                           {"near@tau_report.iou@tau", "IoU near", false, true},
+                           {"mesh_eval.summary.chamfer_l1_mean", "Chamfer-L1", true, false},
+                           {"mesh_eval.summary.chamfer_l2_mean", "Chamfer-L2", true, false},
+                           {"mesh_eval.summary.fscore_mean", "F-score", false, true},
+                           {"mesh_eval.summary.normal_consistency_mean", "normals", false, true}};
   const bool baseline_only = IsTrue(record, "baseline_only");
   for (const Key& key : kKeys) {
     const TableColumn column = {
-        .name = key.name + where, .stage = "cpac", .lower_is_better = key.error, .percent = !key.error};
+        .name = key.name + where, .stage = "cpac", .lower_is_better = key.error, .percent = key.percent};
     const auto add = [&](const std::string& label, const std::string& metric, bool baseline) {
       const double value = MetricOr(record, metric, kNaN);
       const bool measured = std::any_of(record.metrics().begin(), record.metrics().end(),
@@ -165,13 +185,25 @@ std::vector<Measurement> MeasurementsOf(const MeasuredFile& file) {
 /// Which baselines may be compared: what the copying of distances depends on. The head and the model do not
 /// matter to it, so its rows are not held to the whole signature.
 std::string BaselineProtocol(const ResultRecord& record) {
-  constexpr const char* kKeys[] = {
-      "context_backend",  "n_context",     "n_query",         "query_source",
-      "grid_sample_mode", "grid_near_tau", "grid_near_frac",  "eval_split",
-      "eval_seed",        "tau",           "report_near_tau", "disjoint_context_query",
-      "n_shapes_total",   "voxel_grid",    "voxel_dilate",    "voxel_max_steps"};
+  std::vector<const char*> keys = {
+      "context_backend", "n_context",    "n_query",         "query_source",           "eval_split",
+      "eval_seed",       "tau",          "report_near_tau", "disjoint_context_query", "n_shapes_total",
+      "voxel_grid",      "voxel_dilate", "voxel_max_steps", "context_mode_test"};
+  const auto add = [&keys](std::initializer_list<const char*> more) {
+    keys.insert(keys.end(), more.begin(), more.end());
+  };
+  if (Plain(record, "context_mode_test") == "mismatch") add({"mismatch_shift"});
+  if (IsTrue(record, "legacy_transductive")) add({"head_train_n", "head_train_ratio"});
+  if (Plain(record, "query_source") == "hybrid") add({"query_pool_frac"});
+  if (const std::string source = Plain(record, "query_source"); source == "grid" || source == "hybrid") {
+    add({"grid_sample_mode"});
+    const std::string mode = Plain(record, "grid_sample_mode");
+    if (mode == "near_surface") add({"grid_near_tau", "grid_near_frac"});
+    if (mode == "coarse_to_fine")
+      add({"grid_near_tau", "grid_res_schedule", "grid_c2f_expand", "grid_c2f_stage_weights"});
+  }
   std::string protocol = record.split_hash();
-  for (const char* key : kKeys) absl::StrAppend(&protocol, "\n", key, "=", SettingOf(record, key));
+  for (const char* key : keys) absl::StrAppend(&protocol, "\n", key, "=", SettingOf(record, key));
   return protocol;
 }
 

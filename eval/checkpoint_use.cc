@@ -23,13 +23,17 @@ absl::StatusOr<LayoutOptions> SequenceLayout(const LoadedModel& model, int add_e
   return layout;
 }
 
-absl::Status FitPositions(LoadedModel* model, int64_t max_len, int64_t length) {
-  const int64_t has = model->model.config().max_len;
+absl::StatusOr<int64_t> PositionsFor(const LoadedModel& model, int64_t max_len, int64_t length) {
   if (max_len >= 0 && max_len < length) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_len ", max_len, " is too small for sequences of ", length, " tokens"));
   }
-  const int64_t wanted = max_len >= 0 ? max_len : std::max(has, length);
+  return max_len >= 0 ? max_len : std::max(model.model.config().max_len, length);
+}
+
+absl::Status FitPositions(LoadedModel* model, int64_t max_len, int64_t length) {
+  const int64_t has = model->model.config().max_len;
+  MF_ASSIGN_OR_RETURN(const int64_t wanted, PositionsFor(*model, max_len, length));
   if (wanted == has) return absl::OkStatus();
   LogLine(absl::StrCat("position embedding resized from ", has, " to ", wanted));
   model->model.ResizePositions(wanted);

@@ -38,26 +38,36 @@ absl::StatusOr<DistanceGrid> LoadDistanceGrid(const ShapeList& shapes, int64_t s
   return grid;
 }
 
-absl::StatusOr<CompletionSample> SampleShape(const CompletionRun& run, int64_t shape) {
-  const std::string path = run.shapes->path(shape);
-  MF_ASSIGN_OR_RETURN(const std::shared_ptr<const Pools> pools, run.shapes->Answers(shape, run.context));
+absl::StatusOr<CompletionSample> SampleShape(const CompletionRun& run, int64_t i) {
+  const ShapeList& shapes = *run.shapes;
+  const int64_t shape = run.members[i];
+  const std::string path = shapes.path(shape);
+  MF_ASSIGN_OR_RETURN(const std::shared_ptr<const Pools> pools, shapes.Answers(shape, run.context));
+  std::shared_ptr<const Pools> other;
+  if (run.options.context_mode == ContextMode::kMismatch) {
+    const int64_t next = ((i + run.mismatch_shift) % run.size() + run.size()) % run.size();
+    MF_ASSIGN_OR_RETURN(other, shapes.Answers(run.members[next], run.context));
+  }
   DistanceGrid grid;
+  if (run.options.VoxelQueries() > 0) {
+    MF_ASSIGN_OR_RETURN(grid, LoadDistanceGrid(shapes, shape));
+  }
   std::vector<float> pool_distance;
-  if (run.options.grid) {
-    MF_ASSIGN_OR_RETURN(grid, LoadDistanceGrid(*run.shapes, shape));
-  } else {
-    MF_ASSIGN_OR_RETURN(pool_distance, PoolDistances(*run.shapes, shape));
+  if (run.options.PoolQueries() > 0) {
+    MF_ASSIGN_OR_RETURN(pool_distance, PoolDistances(shapes, shape));
   }
   NumpyRandomState random(EvalSeed(path, run.seed, 0));
-  auto sample = DrawCompletion(*pools, {pool_distance, grid.values, grid.g}, run.options, random);
+  auto sample =
+      DrawCompletion(*pools, other.get(), {pool_distance, grid.values, grid.g}, run.options, random);
   if (!sample.ok()) return At(path, sample.status());
   return sample;
 }
 
 absl::StatusOr<int64_t> QueriesPerShape(const CompletionRun& run) {
-  if (!run.options.grid) return run.options.n_query;
-  MF_ASSIGN_OR_RETURN(const DistanceGrid grid, LoadDistanceGrid(*run.shapes, 0));
-  return std::min(run.options.n_query, static_cast<int64_t>(grid.values.size()));
+  const int64_t on_grid = run.options.VoxelQueries();
+  if (on_grid == 0 || run.members.empty()) return run.options.n_query;
+  MF_ASSIGN_OR_RETURN(const DistanceGrid grid, LoadDistanceGrid(*run.shapes, run.members[0]));
+  return run.options.PoolQueries() + std::min(on_grid, static_cast<int64_t>(grid.values.size()));
 }
 
 at::Tensor QueryStates(const QueryTransformer& model, const at::Tensor& feat, const at::Tensor& type,
@@ -73,13 +83,14 @@ absl::Status VisitCompletions(const QueryTransformer& model, const CompletionRun
                               const StateOptions& options, const CompletionVisitor& visit) {
   const c10::InferenceMode no_gradients;
   MF_ASSIGN_OR_RETURN(const int64_t queries, QueriesPerShape(run));
-  const std::vector<int64_t> positions = QueryTokenPositions(run.options.n_context, queries, options.layout);
-  std::vector<CompletionSample> samples(run.n_shapes);
+  const int64_t context = run.options.ContextPoints();
+  const std::vector<int64_t> positions = QueryTokenPositions(context, queries, options.layout);
+  std::vector<CompletionSample> samples(run.size());
   BatchLoader::Options loading = {.batch = options.batch, .drop_last = false};
-  loading.length = SequenceLength(run.options.n_context + queries, 0, options.layout);
+  loading.length = SequenceLength(context + queries, 0, options.layout);
   loading.draws = [&run](int64_t) -> absl::StatusOr<std::vector<Draw>> {
-    std::vector<Draw> draws(run.n_shapes);
-    for (int64_t i = 0; i < run.n_shapes; ++i) draws[i] = {0, i};
+    std::vector<Draw> draws(run.size());
+    for (int64_t i = 0; i < run.size(); ++i) draws[i] = {0, i};
     return draws;
   };
   loading.fill = [&](const Draw& draw, int64_t, int64_t, std::span<float> feat,
@@ -87,7 +98,7 @@ absl::Status VisitCompletions(const QueryTransformer& model, const CompletionRun
     CompletionSample& sample = samples[draw.shape];
     MF_ASSIGN_OR_RETURN(sample, SampleShape(run, draw.shape));
     if (sample.query_xyz.rows() != queries) {
-      return At(run.shapes->path(draw.shape),
+      return At(run.path(draw.shape),
                 absl::InvalidArgumentError(
                     absl::StrCat("has ", sample.query_xyz.rows(), " voxels to ask, other shapes ", queries)));
     }
@@ -96,7 +107,7 @@ absl::Status VisitCompletions(const QueryTransformer& model, const CompletionRun
     return absl::OkStatus();
   };
   MF_ASSIGN_OR_RETURN(const std::unique_ptr<BatchLoader> loader, BatchLoader::Create(std::move(loading)));
-  Progress progress("completing " + run.shapes->split(), "shapes", run.n_shapes);
+  Progress progress("completing " + run.shapes->split(), "shapes", run.size());
   for (int64_t first = 0;;) {
     MF_ASSIGN_OR_RETURN(const Batch* const batch, loader->Next());
     if (batch == nullptr) return absl::OkStatus();
@@ -113,9 +124,9 @@ absl::Status VisitCompletions(const QueryTransformer& model, const CompletionRun
 
 absl::Status VisitSamples(const CompletionRun& run, int num_threads, const CompletionVisitor& visit) {
   constexpr int64_t kBlock = 1024;
-  Progress progress("sampling " + run.shapes->split(), "shapes", run.n_shapes);
-  for (int64_t first = 0; first < run.n_shapes; first += kBlock) {
-    std::vector<CompletionSample> samples(std::min(kBlock, run.n_shapes - first));
+  Progress progress("sampling " + run.shapes->split(), "shapes", run.size());
+  for (int64_t first = 0; first < run.size(); first += kBlock) {
+    std::vector<CompletionSample> samples(std::min(kBlock, run.size() - first));
     MF_RETURN_IF_ERROR(
         ParallelFor(static_cast<int64_t>(samples.size()), num_threads, [&](int64_t i) -> absl::Status {
           MF_ASSIGN_OR_RETURN(samples[i], SampleShape(run, first + i));

@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -17,24 +19,30 @@
 
 namespace manyform {
 
-/// The first n_shapes of a split, each sampled from the stream EvalSeed(path, seed, 0).
+/// Some shapes of a split, each sampled from the stream EvalSeed(path, seed, 0).
 struct CompletionRun {
   std::shared_ptr<const ShapeList> shapes;
-  int64_t n_shapes = 0;
+  std::vector<int64_t> members;  ///< of `shapes`, in the order they are visited
   BackendOptions context;
   CompletionOptions options;
+  /// ContextMode::kMismatch: shape i is told of shape i + mismatch_shift, around the end.
+  int64_t mismatch_shift = 1;
   int64_t seed = 0;
+
+  int64_t size() const { return static_cast<int64_t>(members.size()); }
+  std::string path(int64_t i) const { return shapes->path(members[i]); }
 };
 
-/// \error as ShapeList::Answers, ShapeFile::Get and DrawCompletion, with the shape's path.
-absl::StatusOr<CompletionSample> SampleShape(const CompletionRun& run, int64_t shape);
+/// Of the i-th of the run. \error as ShapeList::Answers, ShapeFile::Get and DrawCompletion, with the shape's
+/// path.
+absl::StatusOr<CompletionSample> SampleShape(const CompletionRun& run, int64_t i);
 /// udf_grid and its side. \error NotFound or DataLoss naming the file, if it is no cube.
 struct DistanceGrid {
   std::vector<float> values;
   int g = 0;
 };
 absl::StatusOr<DistanceGrid> LoadDistanceGrid(const ShapeList& shapes, int64_t shape);
-/// Queries a shape really has: min(n_query, g^3) on a grid.
+/// Queries a shape really has: on a grid no more than it has voxels.
 absl::StatusOr<int64_t> QueriesPerShape(const CompletionRun& run);
 
 struct StateOptions {
@@ -47,7 +55,8 @@ struct StateOptions {
 at::Tensor QueryStates(const QueryTransformer& model, const at::Tensor& feat, const at::Tensor& type,
                        std::span<const int64_t> query_positions, bool z_hat);
 
-/// Called in the order of shapes: shape i and its samples, and the states of its queries, row by row.
+/// Called in the order of the run: its shapes from first_shape on, their samples, and the states of its
+/// queries, row by row.
 using CompletionVisitor = std::function<absl::Status(
     int64_t first_shape, std::span<const CompletionSample> samples, const at::Tensor& states)>;
 /// Batches of shapes through the model. \error of the first shape that fails, or of the visitor;

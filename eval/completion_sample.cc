@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "geometry/grid.h"
 #include "geometry/nearest.h"
 #include "geometry/ordering.h"
 
@@ -14,35 +13,6 @@ namespace {
 
 absl::StatusOr<std::vector<int64_t>> ChooseFromPool(int64_t pool, int64_t n, NumpyRandomState& random) {
   return random.Choice(pool, n, /*replace=*/pool < n);
-}
-
-absl::StatusOr<std::vector<int64_t>> ChooseAmong(const std::vector<int64_t>& items, int64_t n,
-                                                 NumpyRandomState& random) {
-  std::vector<int64_t> chosen;
-  if (n == 0) return chosen;
-  MF_ASSIGN_OR_RETURN(chosen, random.Choice(static_cast<int64_t>(items.size()), n, /*replace=*/false));
-  for (int64_t& item : chosen) item = items[item];
-  return chosen;
-}
-
-absl::StatusOr<std::vector<int64_t>> ChooseVoxels(const CompletionTarget& target,
-                                                  const CompletionOptions& options,
-                                                  NumpyRandomState& random) {
-  const int64_t voxels = static_cast<int64_t>(target.grid.size()), n = std::min(options.n_query, voxels);
-  if (!options.near_surface) return random.Choice(voxels, n, /*replace=*/false);
-  const float tau = static_cast<float>(options.near_tau);
-  std::vector<int64_t> near, far;
-  for (int64_t v = 0; v < voxels; ++v) (target.grid[v] <= tau ? near : far).push_back(v);
-  // Python's round: half to even. What one side lacks the other gives.
-  const int64_t wanted = std::llrint(static_cast<double>(n) * options.near_frac);
-  int64_t n_near = std::min(wanted, static_cast<int64_t>(near.size()));
-  const int64_t n_far = std::min(n - n_near, static_cast<int64_t>(far.size()));
-  n_near = n - n_far;
-  MF_ASSIGN_OR_RETURN(std::vector<int64_t> chosen, ChooseAmong(near, n_near, random));
-  MF_ASSIGN_OR_RETURN(const std::vector<int64_t> rest, ChooseAmong(far, n_far, random));
-  chosen.insert(chosen.end(), rest.begin(), rest.end());
-  random.Shuffle(std::span(chosen));
-  return chosen;
 }
 
 PointsF Rows(const PointsFMap& points, std::span<const int64_t> indices) {
@@ -68,63 +38,92 @@ std::vector<float> Values(std::span<const float> values, std::span<const int64_t
   return picked;
 }
 
+absl::Status CheckPool(const Pools& pools) {
+  if (pools.xyz.rows() == 0 || static_cast<int64_t>(pools.distance.size()) != pools.xyz.rows())
+    return absl::InvalidArgumentError("the context's point pool is empty or lacks distances");
+  return absl::OkStatus();
+}
+
 absl::Status CheckSizes(const Pools& context, const CompletionTarget& target,
                         const CompletionOptions& options) {
+  MF_RETURN_IF_ERROR(CheckPool(context));
   const int64_t pool = context.xyz.rows(), g = target.g;
-  if (pool == 0 || static_cast<int64_t>(context.distance.size()) != pool)
-    return absl::InvalidArgumentError("the context's point pool is empty or lacks distances");
-  if (options.grid && (g < 1 || static_cast<int64_t>(target.grid.size()) != g * g * g))
+  if (options.VoxelQueries() > 0 && (g < 1 || static_cast<int64_t>(target.grid.size()) != g * g * g))
     return absl::InvalidArgumentError(
         absl::StrCat("a distance grid of ", target.grid.size(), " values is no cube of side ", g));
-  if (!options.grid && static_cast<int64_t>(target.pool_distance.size()) != pool)
+  if (options.PoolQueries() > 0 && static_cast<int64_t>(target.pool_distance.size()) != pool)
     return absl::InvalidArgumentError(
         absl::StrCat(target.pool_distance.size(), " target distances for ", pool, " pool points"));
   return absl::OkStatus();
 }
 
+/// The first draws: which points of the shape's pool are told, and which are asked.
+absl::Status DrawPool(int64_t pool, const CompletionOptions& options, NumpyRandomState& random,
+                      CompletionSample* sample) {
+  const int64_t asked = options.PoolQueries();
+  if (options.disjoint && options.context_mode == ContextMode::kNormal) {
+    MF_ASSIGN_OR_RETURN(std::vector<int64_t> both, ChooseFromPool(pool, options.n_context + asked, random));
+    sample->query_indices.assign(both.begin() + options.n_context, both.end());
+    both.resize(options.n_context);
+    sample->context_indices = std::move(both);
+    return absl::OkStatus();
+  }
+  MF_ASSIGN_OR_RETURN(sample->context_indices, ChooseFromPool(pool, options.n_context, random));
+  if (asked > 0) {
+    MF_ASSIGN_OR_RETURN(sample->query_indices, ChooseFromPool(pool, asked, random));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DrawContext(const Pools& context, const Pools* other, const CompletionOptions& options,
+                         NumpyRandomState& random, CompletionSample* sample) {
+  const Pools* told = &context;
+  switch (options.context_mode) {
+    case ContextMode::kNormal:
+      break;
+    case ContextMode::kNone:
+      sample->context_indices.clear();
+      break;
+    case ContextMode::kMismatch:
+      if (other == nullptr) return absl::InvalidArgumentError("no other shape to take the context from");
+      MF_RETURN_IF_ERROR(CheckPool(*other));
+      told = other;
+      MF_ASSIGN_OR_RETURN(sample->context_indices,
+                          ChooseFromPool(other->xyz.rows(), options.n_context, random));
+  }
+  sample->context_xyz = Rows(told->xyz, sample->context_indices);
+  sample->context_distance = Values(told->distance, sample->context_indices);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<CompletionSample> DrawCompletion(const Pools& context, const CompletionTarget& target,
+int64_t CompletionOptions::PoolQueries() const {
+  return std::llrint(pool_fraction * static_cast<double>(n_query));
+}
+
+absl::StatusOr<CompletionSample> DrawCompletion(const Pools& context, const Pools* other,
+                                                const CompletionTarget& target,
                                                 const CompletionOptions& options, NumpyRandomState& random) {
   MF_RETURN_IF_ERROR(CheckSizes(context, target, options));
-  const int64_t pool = context.xyz.rows(), pool_queries = options.grid ? 0 : options.n_query;
   CompletionSample sample;
-  if (options.disjoint) {
-    MF_ASSIGN_OR_RETURN(std::vector<int64_t> both,
-                        ChooseFromPool(pool, options.n_context + pool_queries, random));
-    sample.query_indices.assign(both.begin() + options.n_context, both.end());
-    both.resize(options.n_context);
-    sample.context_indices = std::move(both);
-  } else {
-    MF_ASSIGN_OR_RETURN(sample.context_indices, ChooseFromPool(pool, options.n_context, random));
-    if (pool_queries > 0) {
-      MF_ASSIGN_OR_RETURN(sample.query_indices, ChooseFromPool(pool, pool_queries, random));
-    }
+  MF_RETURN_IF_ERROR(DrawPool(context.xyz.rows(), options, random, &sample));
+  MF_RETURN_IF_ERROR(DrawContext(context, other, options, random, &sample));
+  const int64_t on_grid = options.VoxelQueries();
+  GridQueries grid = {.xyz = PointsF(0, 3)};
+  if (on_grid > 0) {
+    MF_ASSIGN_OR_RETURN(grid, DrawGridQueries(target.grid, target.g, on_grid, options.grid, random));
   }
-  sample.context_xyz = Rows(context.xyz, sample.context_indices);
-  sample.context_distance = Values(context.distance, sample.context_indices);
-  if (options.grid) {
-    MF_ASSIGN_OR_RETURN(sample.query_indices, ChooseVoxels(target, options, random));
-    sample.query_xyz = VoxelCentres(sample.query_indices, target.g);
-    sample.query_distance = Values(target.grid, sample.query_indices);
-  } else {
-    sample.query_xyz = Rows(context.xyz, sample.query_indices);
+  const PointsF pool_xyz = Rows(context.xyz, sample.query_indices);
+  sample.query_xyz.resize(pool_xyz.rows() + grid.xyz.rows(), 3);
+  sample.query_xyz << pool_xyz, grid.xyz;
+  if (!sample.query_indices.empty())
     sample.query_distance = Values(target.pool_distance, sample.query_indices);
-  }
+  sample.query_indices.insert(sample.query_indices.end(), grid.voxels.begin(), grid.voxels.end());
+  sample.query_distance.insert(sample.query_distance.end(), grid.distance.begin(), grid.distance.end());
   SortByMorton(&sample.context_xyz, &sample.context_distance);
   SortByMorton(&sample.query_xyz, &sample.query_distance);
   return sample;
-}
-
-PointsF VoxelCentres(std::span<const int64_t> voxels, int g) {
-  // GridCentres' arithmetic, for a few of its rows.
-  const auto centre = [g](int64_t i) { return (static_cast<float>(i) + 0.5f) * VoxelSize(g) - 1.0f; };
-  PointsF centres(static_cast<Eigen::Index>(voxels.size()), 3);
-  for (size_t i = 0; i < voxels.size(); ++i) {
-    const int64_t v = voxels[i];
-    centres.row(static_cast<Eigen::Index>(i)) << centre(v / g / g), centre(v / g % g), centre(v % g);
-  }
-  return centres;
 }
 
 void WriteCompletionTokens(const PointsF& context_xyz, std::span<const float> context_distance,
@@ -151,6 +150,7 @@ std::vector<int64_t> QueryTokenPositions(int64_t n_context, int64_t n_query, con
 absl::StatusOr<std::vector<float>> CopyNearest(const PointsF& context_xyz,
                                                std::span<const float> context_distance,
                                                const PointsF& query_xyz) {
+  if (context_distance.empty()) return std::vector<float>(query_xyz.rows(), 0.0f);
   MF_ASSIGN_OR_RETURN(const NearestPoints context, NearestPoints::Create(context_xyz));
   std::vector<float> copied;
   copied.reserve(query_xyz.rows());

@@ -40,7 +40,7 @@ bool InMortonOrder(const PointsF& points) {
 
 CompletionSample Draw(const Shape& shape, const CompletionOptions& options, uint32_t seed) {
   NumpyRandomState random(seed);
-  auto sample = DrawCompletion(shape.pools, shape.Target(), options, random);
+  auto sample = DrawCompletion(shape.pools, nullptr, shape.Target(), options, random);
   EXPECT_TRUE(sample.ok()) << sample.status();
   return *std::move(sample);
 }
@@ -86,7 +86,7 @@ TEST(DrawCompletion, OverlapAndRepetitionWhereTheyAreAskedForOrNeeded) {
 TEST(DrawCompletion, GridQueriesAreVoxelCentres) {
   const Shape shape(50, 6, 4);
   const PointsF centres = GridCentres(6);
-  const CompletionSample sample = Draw(shape, {.n_context = 20, .n_query = 1000, .grid = true}, 5);
+  const CompletionSample sample = Draw(shape, {.n_context = 20, .n_query = 1000, .pool_fraction = 0}, 5);
   CheckPool(shape, sample);
   ASSERT_EQ(sample.query_xyz.rows(), 216) << "no more than there are voxels";
   for (size_t i = 0; i < sample.query_indices.size(); ++i) {
@@ -97,41 +97,57 @@ TEST(DrawCompletion, GridQueriesAreVoxelCentres) {
   EXPECT_EQ(asked, std::multiset<float>(shape.grid.begin(), shape.grid.end()));
 }
 
-TEST(DrawCompletion, NearVoxelsHaveTheirShareAndBackfill) {
-  const Shape shape(50, 6, 6);
-  const auto near_count = [](const CompletionSample& sample, float tau) {
-    return std::count_if(sample.query_distance.begin(), sample.query_distance.end(),
-                         [tau](float d) { return d <= tau; });
-  };
-  CompletionOptions options = {.n_context = 20, .n_query = 25, .grid = true, .near_surface = true};
-  for (const double frac : {0.0, 0.5, 0.7, 0.9, 1.0}) {
-    options.near_frac = frac;
-    options.near_tau = 0.5;
-    const CompletionSample sample = Draw(shape, options, 7);
-    EXPECT_EQ(near_count(sample, 0.5f), std::llrint(25 * frac)) << frac;
-    const std::set<int64_t> distinct(sample.query_indices.begin(), sample.query_indices.end());
-    EXPECT_EQ(distinct.size(), 25);
+TEST(DrawCompletion, HybridAsksPoolAndGrid) {
+  const Shape shape(100, 6, 21);
+  for (const double fraction : {0.1, 0.5, 0.9}) {
+    const CompletionOptions options = {.n_context = 20, .n_query = 25, .pool_fraction = fraction};
+    const CompletionSample sample = Draw(shape, options, 22);
+    CheckPool(shape, sample);
+    ASSERT_EQ(sample.query_xyz.rows(), 25);
+    // Pool targets are 1000 and up, the grid's below 1.
+    const auto pool = std::count_if(sample.query_distance.begin(), sample.query_distance.end(),
+                                    [](float d) { return d >= 1000; });
+    EXPECT_EQ(pool, std::llrint(fraction * 25));
+    EXPECT_EQ(pool, options.PoolQueries());
+    for (int64_t i = 0; i < pool; ++i) {
+      for (const int64_t told : sample.context_indices) EXPECT_NE(sample.query_indices[i], told);
+    }
   }
-  options.near_frac = 0.7;
-  for (const double tau : {-1.0, 0.01, 0.999, 2.0}) {
-    options.near_tau = tau;
-    const auto there = std::count_if(shape.grid.begin(), shape.grid.end(),
-                                     [tau](float d) { return d <= static_cast<float>(tau); });
-    const CompletionSample sample = Draw(shape, options, 8);
-    EXPECT_EQ(sample.query_indices.size(), 25);
-    const int64_t far = 216 - there;
-    EXPECT_EQ(near_count(sample, static_cast<float>(tau)),
-              std::max<int64_t>(std::min<int64_t>(18, there), 25 - far));
+}
+
+TEST(DrawCompletion, NothingToldLeavesTheSameQueriesAsOverlap) {
+  const Shape shape(100, 6, 23);
+  CompletionOptions options = {.n_context = 30, .n_query = 25, .disjoint = false};
+  const CompletionSample normal = Draw(shape, options, 24);
+  for (const bool disjoint : {false, true}) {
+    options.disjoint = disjoint;
+    options.context_mode = ContextMode::kNone;
+    const CompletionSample none = Draw(shape, options, 24);
+    EXPECT_EQ(none.context_xyz.rows(), 0);
+    EXPECT_TRUE(none.context_distance.empty());
+    EXPECT_EQ(none.query_indices, normal.query_indices) << "the context is drawn all the same";
+    EXPECT_EQ(none.query_distance, normal.query_distance);
   }
+}
+
+TEST(DrawCompletion, AnothersContextComesFromItsPool) {
+  const Shape shape(100, 6, 25), other(60, 6, 26);
+  NumpyRandomState random(27);
+  const CompletionOptions options = {
+      .n_context = 30, .n_query = 25, .context_mode = ContextMode::kMismatch, .pool_fraction = 0.4};
+  const CompletionSample sample = *DrawCompletion(shape.pools, &other.pools, shape.Target(), options, random);
+  CheckPool(other, sample);
+  for (int64_t i = 0; i < 10; ++i) EXPECT_LT(sample.query_indices[i], 100);
+  EXPECT_EQ(sample.query_xyz.rows(), 25);
+  EXPECT_FALSE(DrawCompletion(shape.pools, nullptr, shape.Target(), options, random).ok());
 }
 
 TEST(DrawCompletion, RefusesWhatDoesNotFit) {
   const Shape shape(50, 3, 9);
   NumpyRandomState random(1);
   const auto code = [&](const Pools& pools, const CompletionTarget& target, bool grid) {
-    return DrawCompletion(pools, target, {.n_context = 5, .n_query = 5, .grid = grid}, random)
-        .status()
-        .code();
+    const CompletionOptions options = {.n_context = 5, .n_query = 5, .pool_fraction = grid ? 0.0 : 1.0};
+    return DrawCompletion(pools, nullptr, target, options, random).status().code();
   };
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   EXPECT_EQ(code(shape.pools, {std::span(shape.target).first(49), {}, 0}, false), kInvalid);
@@ -186,7 +202,7 @@ TEST(CopyNearest, AgreesWithBruteForce) {
     }
     EXPECT_EQ((*copied)[q], value);
   }
-  EXPECT_FALSE(CopyNearest(PointsF(0, 3), {}, sample.query_xyz).ok());
+  EXPECT_EQ(*CopyNearest(PointsF(0, 3), {}, sample.query_xyz), std::vector<float>(200, 0.0f));
 }
 
 }  // namespace

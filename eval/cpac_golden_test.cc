@@ -1,49 +1,20 @@
 // Completion on the golden cache against the published system's numbers, run by run.
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "ATen/ATen.h"
 #include "absl/strings/str_cat.h"
-#include "base/config.h"
-#include "eval/cpac.h"
+#include "eval/cpac_measure.h"
+#include "eval/cpac_plan.h"
 #include "eval/golden_for_test.h"
 #include "eval/record.h"
 #include "gtest/gtest.h"
 
 namespace manyform {
 namespace {
-
-/// Golden runs of options that are not offered here.
-const std::map<std::string, std::string> kSkipped = {
-    {"grid_strat", "stratified voxels"},
-    {"grid_strat_23", "stratified voxels"},
-    {"grid_c2f", "coarse-to-fine voxels"},
-    {"grid_c2f_weights", "coarse-to-fine voxels"},
-    {"grid_c2f_default", "coarse-to-fine voxels"},
-    {"hybrid", "pool and grid queries together"},
-    {"hybrid_near", "pool and grid queries together"},
-    {"hybrid_c2f", "pool and grid queries together"},
-    {"trunc", "transformed targets"},
-    {"log1p", "transformed targets"},
-    {"ctx_none_test", "runs without context"},
-    {"ctx_none_both_grid", "runs without context"},
-    {"ctx_mismatch", "another shape's context"},
-    {"ctx_mismatch_shift3_train", "another shape's context"},
-    {"nn_copy_only_mismatch_hybrid", "another shape's context"},
-    {"nn_copy_only_none", "runs without context"},
-    {"lipschitz", "Lipschitz refinement of the head"},
-    {"lipschitz_cap", "Lipschitz refinement of the head"},
-    {"lipschitz_off_by_transform", "Lipschitz refinement of the head"},
-    {"lipschitz_skip", "Lipschitz refinement of the head"},
-    {"transductive", "head fitted on the measured split"},
-    {"transductive_n4", "head fitted on the measured split"},
-    {"encdec", "encoder-decoder models"},
-    {"mesh_eval_fails", "meshes of completed fields"},
-};
 
 const nlohmann::json& Golden() {
   static const auto* json = [] {
@@ -68,26 +39,6 @@ CpacConfig PublishedConfig(const nlohmann::json& run) {
   return config;
 }
 
-bool Offered(const nlohmann::json& run) {
-  if (run["ckpt"] == "encdec") return false;
-  try {
-    const CpacConfig config = PublishedConfig(run);
-    return CheckConfig(config).ok() && config.head_train_split() != "none" &&
-           !config.head_train_split().empty();
-  } catch (const std::runtime_error&) {
-    return false;  // an option without a field
-  }
-}
-
-TEST(CpacGoldenTable, SkipsExactlyWhatIsNotOffered) {
-  size_t skipped = 0;
-  for (const auto& run : Golden()["runs"]) {
-    EXPECT_EQ(Offered(run), kSkipped.count(run["name"]) == 0) << run["name"];
-    skipped += kSkipped.count(run["name"]);
-  }
-  EXPECT_EQ(skipped, kSkipped.size());
-}
-
 struct Case {
   std::string name;
   size_t run;
@@ -97,7 +48,7 @@ std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (size_t i = 0; i < Golden()["runs"].size(); ++i) {
     const std::string name = Golden()["runs"][i]["name"];
-    if (kSkipped.count(name) == 0) cases.push_back({name, i});
+    cases.push_back({name, i});
   }
   return cases;
 }
@@ -132,11 +83,13 @@ class CpacGolden : public testing::TestWithParam<Case> {
     const auto open = [](const std::string& split) {
       return std::make_shared<const ShapeList>(ValueOrDie(ShapeList::Open("c40", split)));
     };
+    plan_ = ValueOrDie(PlanCpac(config_, open("test"), open("train_udf")));
     LoadedModel model = GoldenModel(run_["ckpt"]);
+    LoadedModel* const used = config_.baseline_only() ? nullptr : &model;
     trace_.sample = [this](const std::string& path, const CompletionSample& sample) {
       samples_.push_back({path, sample});
     };
-    result_ = ValueOrDie(MeasureCpac(config_, open("test"), open("train_udf"), &model, &trace_));
+    result_ = ValueOrDie(MeasureCpac(config_, open("test"), open("train_udf"), used, &trace_));
   }
 
   bool Has(const std::string& array) const { return GoldenNpz().Has(GetParam().name + "/" + array); }
@@ -145,19 +98,24 @@ class CpacGolden : public testing::TestWithParam<Case> {
     return GoldenArray<T>(GoldenNpz(), GetParam().name + "/" + name);
   }
 
-  /// The first draw of every call: both choices in one where they are disjoint pool points.
+  /// The first draw of every call, where it is not thrown away: both choices in one if they are disjoint.
   void CheckFirstDraws() const {
     if (!Has("first_choice_all_calls")) return;
+    const CompletionOptions& options = plan_.test.options;
+    if (options.context_mode != ContextMode::kNormal) return;
+    if (plan_.head_run->options.context_mode != ContextMode::kNormal) return;
     const std::vector<int64_t> golden = Array<int64_t>("first_choice_all_calls");
-    // Published runs with a baseline sample the measured shapes once more, and first.
-    const size_t before = config_.baseline() == "none" ? 0 : Golden()["files"].size();
-    const bool one_draw = config_.disjoint_context_query() && config_.query_source() == "pool";
-    const size_t width = config_.n_context() + (one_draw ? config_.n_query() : 0);
-    ASSERT_EQ(golden.size(), (before + samples_.size()) * width);
+    // Published runs with a baseline sample the measured shapes once more, and first; those with meshes more
+    // at the end.
+    const bool twice = plan_.baseline && !config_.baseline_only();
+    const size_t before = twice ? plan_.test.size() : 0;
+    const int64_t asked = options.disjoint ? options.PoolQueries() : 0;
+    const size_t width = options.n_context + asked;
+    ASSERT_GE(golden.size(), (before + samples_.size()) * width);
     for (size_t c = 0; c < samples_.size(); ++c) {
       std::vector<int64_t> drawn = samples_[c].sample.context_indices;
       const auto& queries = samples_[c].sample.query_indices;
-      if (one_draw) drawn.insert(drawn.end(), queries.begin(), queries.end());
+      drawn.insert(drawn.end(), queries.begin(), queries.begin() + asked);
       const auto first = golden.begin() + (before + c) * width;
       EXPECT_EQ(drawn, std::vector<int64_t>(first, first + width)) << samples_[c].path;
     }
@@ -179,29 +137,64 @@ class CpacGolden : public testing::TestWithParam<Case> {
   }
 
   void CheckRows() const {
+    if (config_.baseline_only()) return;
     const at::Tensor x_test = at::cat(trace_.x_test);
     EXPECT_LE(WorstDifference(Flat<float>(x_test.narrow(0, 0, 2)), Array<float>("X_test_first2rows")), 1e-5);
     EXPECT_EQ(trace_.truth, Array<float>("y_test_all"));
-    EXPECT_EQ(at::cat(trace_.x_train).size(0), run_["n_rows_train"].get<int64_t>());
+    EXPECT_EQ(at::cat(trace_.rows.x).size(0), run_["n_rows_train"].get<int64_t>());
     if (!Has("X_train")) return;
-    EXPECT_LE(WorstDifference(Flat<float>(at::cat(trace_.x_train)), Array<float>("X_train")), 1e-5);
+    EXPECT_LE(WorstDifference(Flat<float>(at::cat(trace_.rows.x)), Array<float>("X_train")), 1e-5);
     EXPECT_LE(WorstDifference(Flat<float>(x_test), Array<float>("X_test")), 1e-5);
-    EXPECT_EQ(trace_.y_train, Array<float>("y_train"));
+    EXPECT_EQ(trace_.rows.y, Array<float>("y_train"));
   }
 
   void CheckMetric(const std::string& key, const nlohmann::json& value) const {
-    double tolerance = 1e-4;
-    if (key.find("iou") != std::string::npos) {
+    double tolerance = Refined() ? 3e-3 : 1e-4;
+    if (key.find("lipschitz_info") != std::string::npos) {
+      const bool before = key.find("init_lip") != std::string::npos;
+      tolerance = (before ? 1e-3 : 0.02) * std::abs(value.get<double>());
+    } else if (key.find("iou") != std::string::npos) {
       // A prediction next to tau may fall on either side.
       double close = 0;
       for (const float p : trace_.predicted) close += std::abs(p - config_.tau()) < 1e-4;
       tolerance = 1e-6 + close / std::max<size_t>(1, trace_.predicted.size()) * 4;
+      if (Refined()) tolerance = 0.03;
     }
     EXPECT_NEAR(MetricOr(result_.record(), key, NAN), value.get<double>(), tolerance) << key;
   }
 
+  /// Adam's first steps from a ridge optimum have the length of the learning rate, whichever way rounding
+  /// points the gradients that are zero there. Such runs agree up to a fraction of such a step (0.01).
+  bool Refined() const { return MetricOr(result_.record(), "ridge_lipschitz_info.loss", -1) >= 0; }
+
+  void CheckHead() const {
+    if (config_.baseline_only()) return;
+    // Weights reach 2.5; 1e-4 is meant for values of order one.
+    const std::vector<float> head = Array<float>("w");
+    float largest = 1;
+    for (const float w : head) largest = std::max(largest, std::abs(w));
+    EXPECT_LE(WorstDifference(Flat<float>(trace_.head), head), Refined() ? 5e-3 : 1e-4 * largest);
+    EXPECT_LE(WorstDifference(trace_.predicted, Array<float>("pred_transformed_all")),
+              Refined() ? 0.03 : 1e-4);
+  }
+
+  void CheckKey(const std::string& key, const nlohmann::json& value) const {
+    if (value.is_object()) {
+      for (const auto& [member, inner] : value.items()) CheckKey(absl::StrCat(key, ".", member), inner);
+      return;
+    }
+    const std::string setting = SettingOf(result_.record(), key);
+    if (setting.empty()) {
+      ASSERT_TRUE(value.is_number()) << key << " is missing";
+      CheckMetric(key, value);
+    } else {
+      EXPECT_EQ(nlohmann::json::parse(setting), value) << key;
+    }
+  }
+
   nlohmann::json run_;
   CpacConfig config_;
+  CpacPlan plan_;
   CpacTrace trace_;
   CpacResult result_;
   std::vector<Sampled> samples_;
@@ -211,39 +204,12 @@ TEST_P(CpacGolden, DrawsStatesHeadPredictionsAndMetrics) {
   CheckFirstDraws();
   CheckShapes();
   CheckRows();
-  // Weights reach 2.5; 1e-4 is meant for values of order one.
-  const std::vector<float> head = Array<float>("w");
-  float largest = 1;
-  for (const float w : head) largest = std::max(largest, std::abs(w));
-  EXPECT_LE(WorstDifference(Flat<float>(trace_.head), head), 1e-4 * largest);
-  EXPECT_LE(WorstDifference(trace_.predicted, Array<float>("pred_transformed_all")), 1e-4);
-
-  // Keys of options that are not offered; "baseline" is compared member by member.
-  const auto absent = [](const std::string& key) {
-    for (const char* prefix : {"ridge_lipschitz", "grid_res_", "grid_c2f_", "query_pool_frac",
-                               "mismatch_shift", "target_trunc_max", "target_log_scale"})
-      if (key.rfind(prefix, 0) == 0) return true;
-    return false;
-  };
+  CheckHead();
   for (const auto& [key, value] : run_["metrics"].items()) {
-    if (key == "ckpt" || absent(key)) continue;
-    if (value.is_object()) {
-      for (const auto& [member, number] : value.items()) {
-        const std::string name = absl::StrCat(key, ".", member);
-        if (number.is_string()) {
-          EXPECT_EQ(SettingOf(result_.record(), name), number.dump());
-        } else {
-          CheckMetric(name, number);
-        }
-      }
-      continue;
-    }
-    const std::string setting = SettingOf(result_.record(), key);
-    if (setting.empty()) {
-      CheckMetric(key, value);
-    } else {
-      EXPECT_EQ(nlohmann::json::parse(setting), value) << key;
-    }
+    // The path differs, and the published mesh evaluation fails. Without a model nobody knows its layout.
+    const bool of_model = key == "add_eos" || key == "qa_tokens" || key == "qa_layout";
+    if (key == "ckpt" || key == "mesh_eval" || (of_model && config_.baseline_only())) continue;
+    CheckKey(key, value);
   }
 }
 

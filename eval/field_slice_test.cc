@@ -23,7 +23,7 @@ TEST(CompleteSlice, AgreesWithChunksAskedOneByOne) {
     const int64_t n_query = 100, chunks = 3;  // 256 cells: 86, 85 and 85
     CompletionRun run = {
         .shapes = std::make_shared<const ShapeList>(ValueOrDie(ShapeList::Open("c40", "test"))),
-        .n_shapes = 15,
+        .members = {0, 1, 2, 3, 4},
         .context = {.backend = Backend::kPointcloudNoray},
         .options = {.n_context = 24, .n_query = n_query},
         .seed = 5};

@@ -44,6 +44,11 @@ inline LoadedModel GoldenModel(const std::string& name) {
   const SafeTensors file = ValueOrDie(ReadSafeTensors(absl::StrCat("ckpt/", name, ".safetensors")));
   const nlohmann::json args = GoldenJson(absl::StrCat("ckpt/", name, ".args.json"));
   TransformerConfig config = {.d_model = args["d_model"], .layers = args["layers"], .heads = args["heads"]};
+  config.arch = ValueOrDie(ParseArchitecture(args["arch"]));
+  if (config.arch == Architecture::kEncoderDecoder) {
+    config.topology = {.k = args["topo_k"], .ray_place = ValueOrDie(ParseRayPlace(args["topo_ray_coord"]))};
+    config.topology.ray_box = args["topo_ray_bbox"];
+  }
   for (const auto& [tensor, value] : file.tensors) {
     if (tensor == "type_emb.weight") config.n_types = value.size(0);
     if (tensor == "pos_emb") config.max_len = value.size(1);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -137,6 +138,56 @@ TEST_F(Programs, CpacJsonNestsAsPublished) {
     EXPECT_EQ(json["near@tau_report"]["n"], run["metrics"]["near@tau_report"]["n"]);
     EXPECT_EQ(json["n_shapes_head_train"], 10);
   }
+}
+
+TEST_F(Programs, SettingsOfOnePassEqualTheirOwnRuns) {
+  const std::vector<std::string> settings = {
+      "tau=0.1 report_near_tau=0.2 label=tau",
+      "query_source=grid grid_sample_mode=coarse_to_fine grid_res_schedule=4,16",
+      "target_transform=log1p ridge_lambda=0.1",
+      "baseline=nn_copy baseline_only=1",
+      "context_mode_test=mismatch head_train_n=50 slice_shapes=1",
+      "n_query=60 rep_source=zhat",
+      "head_train_split=none max_shapes=9",
+      "ridge_lipschitz_lambda=1 ridge_lipschitz_steps=3 head_train_backend=pointcloud_noray"};
+  CpacConfig all = cpac_;
+  std::vector<std::string> outputs;
+  for (size_t i = 0; i < settings.size(); ++i) {
+    outputs.push_back(absl::StrCat(testing::TempDir(), "/setting_", i, ".binpb"));
+    all.add_settings(absl::StrCat(settings[i], " output=", outputs[i]));
+  }
+  const CpacResult base = ValueOrDie(Cpac(all));
+  EXPECT_EQ(base.record().SerializeAsString(), ValueOrDie(Cpac(cpac_)).record().SerializeAsString());
+  const std::vector<CpacConfig> configs = ValueOrDie(ExpandSettings(all));
+  ASSERT_EQ(configs.size(), settings.size() + 1);
+  std::set<std::string> distinct;
+  for (size_t i = 0; i < settings.size(); ++i) {
+    CpacResult written;
+    ASSERT_TRUE(ReadResult(outputs[i], &written).ok());
+    const CpacResult alone = ValueOrDie(Cpac(configs[i + 1]));
+    EXPECT_EQ(written.record().SerializeAsString(), alone.record().SerializeAsString()) << settings[i];
+    EXPECT_EQ(written.slices_size(), alone.slices_size());
+    EXPECT_TRUE(absl::StrContains(written.provenance().config(), outputs[i]));
+    distinct.insert(alone.record().SerializeAsString());
+  }
+  EXPECT_EQ(distinct.size(), settings.size());
+}
+
+TEST_F(Programs, SettingsThatCannotShareAPassAreRefused) {
+  for (const char* setting : {"split=train output=a.json", "tau=0.1", "tau output=a.json",
+                              "tau=-1 output=a.json", "tau=0.1 output=a.exe", "ckpt=other output=a.json"}) {
+    CpacConfig config = cpac_;
+    config.add_settings(setting);
+    const absl::Status status = Cpac(config).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << setting;
+    EXPECT_TRUE(absl::StrContains(status.message(), "settings") ||
+                absl::StrContains(status.message(), ".exe"))
+        << status;
+  }
+  CpacConfig twice = cpac_;
+  twice.add_settings("tau=0.1 output=a.json");
+  twice.add_settings("tau=0.2 output=a.json");
+  EXPECT_EQ(Cpac(twice).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(Programs, BaselineAloneNeedsNoCheckpoint) {

@@ -105,6 +105,36 @@ TEST(Aggregate, BaselinesAreHeldToWhatTheyDependOn) {
   ASSERT_NE(Cell(table, "nn_copy", "MAE"), nullptr) << "also when another file measured no baseline";
 }
 
+TEST(Aggregate, CompletionsOfOtherQuestionsHaveOtherColumns) {
+  const auto file = [](const std::string& label,
+                       const std::vector<std::pair<const char*, const char*>>& asked) {
+    RecordBuilder builder("cpac");
+    for (const auto& [name, value] : asked) builder.Protocol(name, value);
+    builder.Metric("mae", 0.25).Metric("mesh_eval.summary.chamfer_l1_mean", 0.5);
+    CpacResult result;
+    *result.mutable_record() = builder.Finish(label, "split", label, "f32");
+    result.mutable_provenance()->set_config_fingerprint(label);
+    return MeasuredFile{label + ".json", result};
+  };
+  const std::vector<MeasuredFile> files = {
+      file("pool", {{"query_source", "pool"}}),
+      file("hybrid", {{"query_source", "hybrid"}, {"grid_sample_mode", "coarse_to_fine"}}),
+      file("none", {{"query_source", "pool"}, {"context_mode_test", "none"}}),
+      file("mismatch", {{"query_source", "pool"}, {"context_mode_test", "mismatch"}})};
+  const MeasuredTable table = Aggregate(files);
+  EXPECT_TRUE(table.mixed.empty());
+  for (const auto& [row, column] :
+       std::vector<std::pair<std::string, std::string>>{{"pool", "MAE"},
+                                                        {"hybrid", "MAE hybrid coarse_to_fine"},
+                                                        {"none", "MAE without context"},
+                                                        {"mismatch", "MAE with another's context"},
+                                                        {"mismatch", "Chamfer-L1 with another's context"}}) {
+    ASSERT_NE(Cell(table, row, column), nullptr) << column;
+    EXPECT_EQ(Cell(table, row, column)->n(), 1);
+  }
+  EXPECT_EQ(Cell(table, "none", "MAE"), nullptr);
+}
+
 TEST(Aggregate, TheSameRunTwiceCountsOnce) {
   MeasuredFile again = MadeUpUcpr("nepa", 0.2);
   again.path = "copy.json";
