@@ -82,8 +82,10 @@ absl::StatusOr<std::string> ObjectJson(const Members& members) {
   return absl::StrCat("{\n", absl::StrJoin(lines, ",\n"), "\n}");
 }
 
-// Members "a.b" become the object "a" with a member "b", where the first of them stands.
-absl::StatusOr<Members> NestMembers(const Members& members) {
+// Members "a.b" become the object "a" with a member "b", where the first of them stands, and so again within
+// it, `depth` times: "summary.fscore@0.05" of an object is a name with a number in it after all.
+absl::StatusOr<Members> NestMembers(const Members& members, int depth) {
+  if (depth == 0) return members;
   Members nested;
   std::map<std::string, Members> objects;
   for (const auto& [name, value] : members) {
@@ -99,7 +101,8 @@ absl::StatusOr<Members> NestMembers(const Members& members) {
   for (auto& [name, value] : nested) {
     const auto object = objects.find(name);
     if (!value.empty() || object == objects.end()) continue;
-    MF_ASSIGN_OR_RETURN(value, ObjectJson(object->second));
+    MF_ASSIGN_OR_RETURN(const Members inner, NestMembers(object->second, depth - 1));
+    MF_ASSIGN_OR_RETURN(value, ObjectJson(inner));
   }
   return nested;
 }
@@ -112,7 +115,9 @@ absl::StatusOr<std::string> RecordJson(const ResultRecord& record, const std::st
   }
   for (const Metric& metric : record.metrics())
     members.emplace_back(metric.name(), MetricJson(metric.value()));
-  MF_ASSIGN_OR_RETURN(members, NestMembers(members));
+  // As deep as published results are.
+  constexpr int kDepth = 2;
+  MF_ASSIGN_OR_RETURN(members, NestMembers(members, kDepth));
   members.emplace_back(kWholeMessage, message_json);
   MF_ASSIGN_OR_RETURN(const std::string object, ObjectJson(members));
   return object + "\n";

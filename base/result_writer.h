@@ -17,8 +17,8 @@ absl::StatusOr<ResultFormat> ResultFormatOf(const std::string& path);
 
 /// JSON is protobuf's, with proto field names. A message with a field `record` of type ResultRecord becomes
 /// what the published scripts write: the record's settings and metrics flat at the top (NaN and Infinity
-/// bare, as Python writes them; names "a.b" as members of an object "a"), and the whole message under the key
-/// "manyform". \error Internal if a setting is not JSON or two keys are alike.
+/// bare, as Python writes them; names "a.b" as members of an object "a", "a.b.c" of its object "b"), and the
+/// whole message under the key "manyform". \error Internal if a setting is not JSON or two keys are alike.
 absl::StatusOr<std::string> FormatResult(const google::protobuf::Message& result, ResultFormat format);
 
 /// The inverse. JSON without the key "manyform" is read as the message itself; bare NaN and Infinity are

@@ -140,6 +140,20 @@ TEST(ResultWriter, DottedNamesAreMembersOfAnObject) {
   EXPECT_FALSE(FormatResult(result, ResultFormat::kJson).ok()) << "an object and a number of one name";
 }
 
+TEST(ResultWriter, TwoDotsAreTwoObjectsAndMoreAreAName) {
+  TestRecordResult result;
+  for (const char* name : {"mesh.n", "mesh.summary.mean", "mesh.summary.f@0.05", "mesh.last"}) {
+    Metric& metric = *result.mutable_record()->add_metrics();
+    metric.set_name(name);
+    metric.set_value(0.5);
+  }
+  const nlohmann::json json = nlohmann::json::parse(*FormatResult(result, ResultFormat::kJson));
+  EXPECT_EQ(json["mesh"]["n"], 0.5);
+  EXPECT_EQ(json["mesh"]["summary"]["mean"], 0.5);
+  EXPECT_EQ(json["mesh"]["summary"]["f@0.05"], 0.5);
+  EXPECT_EQ(json["mesh"]["last"], 0.5);
+}
+
 TEST(ResultWriter, UnknownEndings) {
   for (const char* path : {"result", "result.yaml", "json", "result.json.gz", ""}) {
     EXPECT_EQ(WriteResult(path, TestResult()).code(), absl::StatusCode::kInvalidArgument) << path;
