@@ -125,7 +125,7 @@ class CpacGolden : public testing::TestWithParam<Case> {
     for (const auto& shape : run_["shapes"]) {
       const std::string tag = shape["tag"].get<std::string>() + "/";
       const auto ours_it = std::find_if(samples_.begin(), samples_.end(), [&](const Sampled& sampled) {
-        return sampled.path == shape["path"];
+        return sampled.path == shape["path"].get<std::string>();
       });
       ASSERT_NE(ours_it, samples_.end()) << shape["path"];
       const Sampled& ours = *ours_it;

@@ -39,7 +39,7 @@ TEST(PlanCpac, HeadAndTestHaveTheirOwnShapesContextsAndSeeds) {
   EXPECT_EQ(plan.head_run->seed, 7);
   EXPECT_EQ(plan.head_run->context.backend, Backend::kUdfgrid);
   EXPECT_EQ(plan.head_run->options.ContextPoints(), 0);
-  EXPECT_FALSE(PlanCpac(config, Open("test"), nullptr)->head_run.has_value());
+  EXPECT_FALSE(ValueOrDie(PlanCpac(config, Open("test"), nullptr)).head_run.has_value());
 }
 
 TEST(PlanCpac, TransductiveShapesAreEitherFittedOrMeasured) {
@@ -49,6 +49,7 @@ TEST(PlanCpac, TransductiveShapesAreEitherFittedOrMeasured) {
     config.set_head_train_n(wanted);
     const CpacPlan plan = ValueOrDie(PlanCpac(config, Open("test"), nullptr));
     EXPECT_TRUE(plan.transductive);
+    ASSERT_TRUE(plan.head_run.has_value());
     EXPECT_EQ(plan.head_run->size(), wanted == 0 ? 3 : wanted) << "a fifth of 15";
     EXPECT_EQ(plan.head.most_rows, wanted) << "head_train_n counts shapes here, and rows all the same";
     std::set<int64_t> all(plan.test.members.begin(), plan.test.members.end());
