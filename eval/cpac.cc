@@ -50,6 +50,7 @@ absl::StatusOr<CpacConfig> ApplySetting(const CpacConfig& config, const std::str
   changed.clear_settings();
   changed.clear_output();
   changed.clear_label();
+  changed.clear_mesh_save_dir();  // or its meshes would replace the others'
   static const auto& shared = *new std::set<std::string, std::less<>>{
       "cache_root", "split", "ckpt", "max_len", "batch", "num_threads", "device", "settings"};
   for (const absl::string_view part : absl::StrSplit(setting, ' ', absl::SkipWhitespace())) {
